@@ -1,0 +1,41 @@
+"""The `featherseg` command: one file a verb, heavy imports inside the verb.
+
+Exit status everywhere: 0 done, 1 done with findings, 2 bad input.
+"""
+
+import os
+import sys
+
+import typer
+
+from featherseg.errors import FeatherSegError
+
+# Set before any numerical library is loaded: spinning threads make two shared cores several
+# times slower than sleeping ones.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+app = typer.Typer(
+    name="featherseg",
+    help="Small, fast, honestly measured segmentation of medical images.",
+    epilog="Start with: featherseg demo --out demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line; bad input becomes one line on stderr and status 2."""
+    try:
+        app()
+    except FeatherSegError as error:
+        print(f"featherseg: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("featherseg: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+__all__ = ["app", "main"]

@@ -1,0 +1,97 @@
+"""Logits to a mask on the image's own grid, at an operating point.
+
+The order is the Lighter U-net paper's: probabilities are brought to the image's size, then
+thresholded; small parts and, if asked, all but the largest part of each label are removed.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from featherseg.preprocess import Geometry
+from featherseg.types import Floats, Mask
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """How probabilities become a mask.
+
+    A pixel is foreground where the probability of any foreground is greater than
+    ``threshold``. Connected parts (8-neighborhood) smaller than ``smallest_area`` (a fraction
+    of the image's area, so that it holds at any resolution) are dropped; ``components`` keeps
+    all parts or the largest one of each label.
+    """
+
+    threshold: float = 0.5
+    smallest_area: float = 0.0
+    components: Literal["all", "largest"] = "all"
+
+
+def postprocess(logits: Floats, geometry: Geometry, point: OperatingPoint) -> tuple[Mask, Floats]:
+    """Turn logits (C, h, w) into a uint8 mask and a float32 foreground probability, both (H, W).
+
+    C = 1 is one sigmoid map (labels 0 and 1); C > 1 is a softmax with channel 0 as background.
+    """
+    probabilities = resize_maps(class_probabilities(logits), geometry.image_size)
+    mask = select_components(label_pixels(probabilities, point.threshold), point)
+    return mask, np.ascontiguousarray(foreground(probabilities))
+
+
+def class_probabilities(logits: Floats) -> Floats:
+    """Sigmoid of one channel, softmax over several; (C, h, w) float32 in [0, 1]."""
+    if logits.shape[0] == 1:
+        return sigmoid(logits)
+    raised = np.exp(logits - logits.max(axis=0))
+    return np.asarray(raised / raised.sum(axis=0), np.float32)
+
+
+def sigmoid(values: Floats) -> Floats:
+    """The logistic function, without overflow for any finite float32."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)), np.float32)
+
+
+def resize_maps(maps: Floats, size: tuple[int, int]) -> Floats:
+    """Bilinear resize of (C, h, w) float32 maps to `size` (height, width)."""
+    height, width = size
+    if maps.shape[1:] == (height, width):
+        return maps
+    resized = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in maps]
+    return np.asarray(np.stack(resized), np.float32)
+
+
+def foreground(probabilities: Floats) -> Floats:
+    """The probability of any foreground, (H, W), from (C, H, W) class probabilities."""
+    return probabilities[0] if probabilities.shape[0] == 1 else 1.0 - probabilities[0]
+
+
+def label_pixels(probabilities: Floats, threshold: float) -> Mask:
+    """Labels (H, W): 0 where the foreground is not above `threshold`, else the likeliest label."""
+    found = foreground(probabilities) > threshold
+    if probabilities.shape[0] <= 2:
+        return found.astype(np.uint8)
+    likeliest = probabilities[1:].argmax(axis=0).astype(np.uint8) + np.uint8(1)
+    return np.where(found, likeliest, np.uint8(0))
+
+
+def select_components(mask: Mask, point: OperatingPoint) -> Mask:
+    """Drop parts of each label that `point` does not keep; the input is not changed."""
+    if point.smallest_area == 0.0 and point.components == "all":
+        return mask
+    kept = np.zeros_like(mask)
+    for label in np.unique(mask[mask > 0]):
+        kept[_kept_parts(mask == label, point)] = label
+    return kept
+
+
+def _kept_parts(part: np.ndarray, point: OperatingPoint) -> np.ndarray:
+    """Boolean (H, W): the connected components of a boolean mask that `point` keeps."""
+    _, numbered, statistics, _ = cv2.connectedComponentsWithStats(
+        part.astype(np.uint8), connectivity=8
+    )
+    areas = statistics[1:, cv2.CC_STAT_AREA]
+    wanted = areas >= point.smallest_area * part.size
+    if point.components == "largest":
+        wanted &= np.arange(areas.size) == areas.argmax()
+    return np.concatenate(([False], wanted))[numbered]

@@ -1,0 +1,84 @@
+"""An image to a network's input, and the geometry that leads back.
+
+This is the only place where the size and the intensities of an input are decided; training
+packs its data with `fit_pixels` and deployment prepares frames with it.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from featherseg.types import Floats, Pixels
+
+_UINT8_MAX = 255.0
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a network expects.
+
+    ``input_size`` is (height, width) in pixels; images are stretched to it, as in the papers.
+    ``channels`` is 1 (gray) or 3 (RGB, gray repeated). Values are divided by 255, then
+    ``mean`` is subtracted and the result divided by ``std``.
+    """
+
+    input_size: tuple[int, int]
+    channels: int = 3
+    mean: float = 0.0
+    std: float = 1.0
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where an input came from: sizes in pixels, (height, width)."""
+
+    image_size: tuple[int, int]
+    input_size: tuple[int, int]
+
+
+def preprocess(pixels: Pixels, expected: Preprocessing) -> tuple[Floats, Geometry]:
+    """Turn (H, W) or (H, W, 3) uint8 pixels into a float32 batch (1, C, h, w)."""
+    fitted = fit_pixels(pixels, expected.input_size, expected.channels)
+    geometry = Geometry((pixels.shape[0], pixels.shape[1]), expected.input_size)
+    return normalize(fitted[np.newaxis], expected), geometry
+
+
+def fit_pixels(pixels: Pixels, size: tuple[int, int], channels: int) -> Pixels:
+    """Stretch to `size` (height, width) and give (h, w, channels) uint8.
+
+    Shrinking averages areas (no aliasing), enlarging is bilinear. Gray is repeated for three
+    channels; color is weighed by ITU-R BT.601 luma for one.
+    """
+    if pixels.ndim == 3 and channels == 1:
+        pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    fitted = np.asarray(_stretch(pixels, size), dtype=np.uint8)
+    if fitted.ndim == 2:
+        fitted = np.repeat(fitted[:, :, np.newaxis], channels, axis=2)
+    return fitted
+
+
+def _stretch(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    height, width = size
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    shrinks = pixels.shape[0] >= height and pixels.shape[1] >= width
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=interpolation), np.uint8)
+
+
+def fit_mask(mask: Pixels, size: tuple[int, int]) -> Pixels:
+    """Bring integer labels (H, W) to `size` (height, width) by nearest neighbor."""
+    height, width = size
+    resized = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(resized, np.uint8)
+
+
+def normalize(batch: Pixels, expected: Preprocessing) -> Floats:
+    """Turn uint8 (N, h, w, C) into contiguous float32 (N, C, h, w)."""
+    scale = np.float32(1.0 / (_UINT8_MAX * expected.std))
+    shift = np.float32(expected.mean / expected.std)
+    planes = np.ascontiguousarray(batch.transpose(0, 3, 1, 2), dtype=np.float32)
+    planes *= scale
+    planes -= shift
+    return planes
