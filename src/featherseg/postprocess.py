@@ -9,6 +9,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from featherseg.preprocess import Geometry
 from featherseg.types import Floats, Mask
@@ -63,7 +64,8 @@ def resize_maps(maps: Floats, size: tuple[int, int]) -> Floats:
 
 def foreground(probabilities: Floats) -> Floats:
     """The probability of any foreground, (H, W), from (C, H, W) class probabilities."""
-    return probabilities[0] if probabilities.shape[0] == 1 else 1.0 - probabilities[0]
+    first = probabilities[0]
+    return np.asarray(first if probabilities.shape[0] == 1 else 1.0 - first, np.float32)
 
 
 def label_pixels(probabilities: Floats, threshold: float) -> Mask:
@@ -85,7 +87,7 @@ def select_components(mask: Mask, point: OperatingPoint) -> Mask:
     return kept
 
 
-def _kept_parts(part: np.ndarray, point: OperatingPoint) -> np.ndarray:
+def _kept_parts(part: NDArray[np.bool_], point: OperatingPoint) -> NDArray[np.bool_]:
     """Boolean (H, W): the connected components of a boolean mask that `point` keeps."""
     _, numbered, statistics, _ = cv2.connectedComponentsWithStats(
         part.astype(np.uint8), connectivity=8
@@ -94,4 +96,4 @@ def _kept_parts(part: np.ndarray, point: OperatingPoint) -> np.ndarray:
     wanted = areas >= point.smallest_area * part.size
     if point.components == "largest":
         wanted &= np.arange(areas.size) == areas.argmax()
-    return np.concatenate(([False], wanted))[numbered]
+    return np.asarray(np.concatenate(([False], wanted))[numbered], np.bool_)
