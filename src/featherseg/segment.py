@@ -1,0 +1,53 @@
+"""An image to a mask: preprocess, run, postprocess, and nothing else."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from featherseg.bundle import Bundle
+from featherseg.postprocess import OperatingPoint, class_probabilities, postprocess, resize_maps
+from featherseg.preprocess import Geometry, Preprocessing, preprocess
+from featherseg.runtime import Precision, Session, open_session
+from featherseg.types import Floats, Image, Segmentation
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A network with everything that turns an image into a mask on the image's own grid.
+
+    ``labels`` names the mask's values 1, 2, ...; ``model_id`` is the bundle's id, or whatever
+    names the model that `session` runs.
+    """
+
+    session: Session
+    preprocessing: Preprocessing
+    operating_point: OperatingPoint
+    labels: tuple[str, ...]
+    model_id: str
+
+    @classmethod
+    def from_bundle(
+        cls, bundle: Bundle, runtime: str = "openvino", precision: Precision | None = None
+    ) -> Self:
+        """Open a bundle's network; the errors are those of `runtime.open_session`."""
+        return cls(
+            session=open_session(bundle, runtime, precision),
+            preprocessing=bundle.preprocessing,
+            operating_point=bundle.operating_point,
+            labels=bundle.manifest.labels,
+            model_id=bundle.id,
+        )
+
+    def __call__(self, image: Image) -> Segmentation:
+        """Find the labels in one image."""
+        logits, geometry = self._run(image)
+        mask, probability = postprocess(logits, geometry, self.operating_point)
+        return Segmentation(mask, probability, self.labels, image, self.model_id)
+
+    def probabilities(self, image: Image) -> Floats:
+        """Class probabilities (C, H, W) on the image's grid, as `class_probabilities` has them."""
+        logits, geometry = self._run(image)
+        return resize_maps(class_probabilities(logits), geometry.image_size)
+
+    def _run(self, image: Image) -> tuple[Floats, Geometry]:
+        batch, geometry = preprocess(image.pixels, self.preprocessing)
+        return self.session.logits(batch)[0], geometry
