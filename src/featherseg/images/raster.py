@@ -53,15 +53,36 @@ def read_mask(path: str | Path) -> Mask:
     return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels.max(axis=2))
 
 
+def read_labels(path: str | Path) -> Mask:
+    """Read a label map: (H, W) uint8, the gray value of each pixel.
+
+    In a palette file the label is the palette's index, unless its palette is all gray. Files
+    with real color hold no labels and are refused. Raises ImageError as `read_image` does.
+    """
+    path = Path(path)
+    with _opened(path) as opened:
+        palette = opened.getpalette() if opened.mode == "P" else None
+    if palette and not palette[0::3] == palette[1::3] == palette[2::3]:
+        return _decode(path, "P")
+    pixels = _decode(path)
+    if pixels.ndim == 3 and not (pixels == pixels[:, :, :1]).all():
+        raise ImageError(
+            f"{path}: expected a label map of gray values or palette indices, got colors; "
+            "store the number of each label instead of its color"
+        )
+    return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[:, :, 0])
+
+
 def image_size(path: str | Path) -> tuple[int, int]:
     """(height, width) from the header alone; raises ImageError as `read_image` does."""
     with _opened(Path(path)) as opened:
         return opened.height, opened.width
 
 
-def _decode(path: Path) -> Pixels:
+def _decode(path: Path, mode: str | None = None) -> Pixels:
+    """Pixels in Pillow's `mode`: gray for gray files and RGB for others if None."""
     with _opened(path) as opened:
-        mode = "L" if opened.mode in _GRAY_MODES else "RGB"
+        mode = mode or ("L" if opened.mode in _GRAY_MODES else "RGB")
         try:
             with warnings.catch_warnings():
                 # Pillow warns of odd metadata; what cannot be decoded raises.
