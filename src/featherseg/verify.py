@@ -1,0 +1,113 @@
+"""Do the runtimes on this machine give a bundle's own masks? Compared with torch's stored logits.
+
+Export applies the same limits to all validation images it has before a bundle is written.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from featherseg.bundle import AgreementEntry, Bundle, CheckData, read_check
+from featherseg.extras import installed_version
+from featherseg.postprocess import (
+    OperatingPoint,
+    class_probabilities,
+    label_pixels,
+    select_components,
+)
+from featherseg.preprocess import normalize
+from featherseg.runtime import Precision, Session, open_session
+from featherseg.runtime.cpu import default_precision
+from featherseg.types import Floats, Mask
+
+# Rounding differs between runtimes: in f32 logits may move by a thousandth of the largest, and one
+# pixel in ten thousand may cross the threshold. bf16 keeps eight bits of mantissa, so that only
+# its pixels are judged; its limit on logits catches what is not a number.
+LARGEST_DIFFERENCE = {"f32": 1e-3, "bf16": 1.0}
+DIFFERING_PIXELS = {"f32": 1e-4, "bf16": 5e-3}
+_NOT_A_NUMBER = 1e30
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How each runtime did, and one sentence for each that did not agree."""
+
+    agreements: tuple[AgreementEntry, ...]
+    findings: tuple[str, ...]
+
+
+def verify_bundle(bundle: Bundle) -> Verification:
+    """Run a bundle's check images with every runtime and precision that `predict` can use here.
+
+    Raises BundleError for check data that cannot be read or a model that a runtime refuses.
+    """
+    check = read_check(bundle)
+    batch = normalize(check.images, bundle.preprocessing)
+    agreements = tuple(
+        compare(open_session(bundle, runtime, precision), batch, check, bundle.operating_point)
+        for runtime, precision in usable_runtimes()
+    )
+    findings = tuple(finding for agreement in agreements for finding in disagreements(agreement))
+    return Verification(agreements, findings)
+
+
+def usable_runtimes() -> tuple[tuple[str, Precision], ...]:
+    """The (runtime, precision) pairs that can run here; ONNX Runtime only where installed."""
+    pairs: list[tuple[str, Precision]] = [("openvino", "f32")]
+    if default_precision() != "f32":
+        pairs.append(("openvino", default_precision()))
+    if installed_version("onnxruntime") is not None:
+        pairs.append(("onnxruntime", "f32"))
+    return tuple(pairs)
+
+
+def compare(
+    session: Session, batch: Floats, check: CheckData, point: OperatingPoint
+) -> AgreementEntry:
+    """Compare a session's logits for `batch` (n, C, h, w) with the stored ones.
+
+    Pixels are compared as thresholded, before parts are dropped: that step is the same code for
+    all, but would turn one differing pixel into a whole part. Dice is that of the final masks.
+    """
+    logits = session.logits(batch)
+    difference = np.abs(logits - check.logits).max() / max(1.0, np.abs(check.logits).max())
+    expected = [label_pixels(class_probabilities(each), point.threshold) for each in check.logits]
+    found = [label_pixels(class_probabilities(each), point.threshold) for each in logits]
+    change = _mean_dice(check.masks, found, point) - _mean_dice(check.masks, expected, point)
+    return AgreementEntry(
+        runtime=session.runtime,
+        precision=session.precision,
+        images=len(batch),
+        largest_difference=float(np.nan_to_num(difference, nan=_NOT_A_NUMBER)),
+        differing_pixels=float(np.mean(np.stack(expected) != np.stack(found))),
+        dice_change=change,
+    )
+
+
+def disagreements(agreement: AgreementEntry) -> list[str]:
+    """One sentence for each limit that an agreement breaks."""
+    who = f"{agreement.runtime} in {agreement.precision}"
+    sentences = []
+    limit = LARGEST_DIFFERENCE[agreement.precision]
+    if agreement.largest_difference > limit:
+        sentences.append(
+            f"{who}: logits differ by {agreement.largest_difference:.2e} of the largest, "
+            f"over the limit of {limit:g}"
+        )
+    limit = DIFFERING_PIXELS[agreement.precision]
+    if agreement.differing_pixels > limit:
+        sentences.append(
+            f"{who}: {agreement.differing_pixels:.2e} of the mask pixels differ, "
+            f"over the limit of {limit:g}"
+        )
+    return sentences
+
+
+def _mean_dice(truths: Mask, found: list[Mask], point: OperatingPoint) -> float:
+    """Mean Dice of any foreground over all images, two empty masks counting 1."""
+    scores = []
+    for truth, mask in zip(truths > 0, found, strict=True):
+        kept = select_components(mask, point) > 0
+        both = int(truth.sum()) + int(kept.sum())
+        scores.append(2.0 * int((truth & kept).sum()) / both if both else 1.0)
+    return float(np.mean(scores))
