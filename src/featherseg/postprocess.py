@@ -92,8 +92,16 @@ def _kept_parts(part: NDArray[np.bool_], point: OperatingPoint) -> NDArray[np.bo
     _, numbered, statistics, _ = cv2.connectedComponentsWithStats(
         part.astype(np.uint8), connectivity=8
     )
-    areas = statistics[1:, cv2.CC_STAT_AREA]
-    wanted = areas >= point.smallest_area * part.size
-    if point.components == "largest":
-        wanted &= np.arange(areas.size) == areas.argmax()
+    areas_px = np.asarray(statistics[1:, cv2.CC_STAT_AREA], np.int64)
+    wanted = kept_components(areas_px, part.size, point)
     return np.asarray(np.concatenate(([False], wanted))[numbered], np.bool_)
+
+
+def kept_components(
+    areas_px: NDArray[np.int64], image_px: int, point: OperatingPoint
+) -> NDArray[np.bool_]:
+    """Which components of one label `point` keeps, from their areas; of equals, the first."""
+    wanted = areas_px >= point.smallest_area * image_px
+    if point.components == "largest" and areas_px.size:
+        wanted &= np.arange(areas_px.size) == areas_px.argmax()
+    return np.asarray(wanted, np.bool_)

@@ -1,0 +1,70 @@
+"""Pictures of results: thin outlines and a light fill over an image.
+
+Colors are those of Okabe and Ito, told apart with every common color blindness (Wong 2011,
+doi:10.1038/nmeth.1618): warm for what was found, cool for the truth, one pair a label.
+"""
+
+import cv2
+import numpy as np
+
+from featherseg.errors import ImageError
+from featherseg.types import Mask, Pixels
+
+Color = tuple[int, int, int]
+
+FOUND_COLORS: tuple[Color, ...] = ((230, 159, 0), (204, 121, 167), (240, 228, 66))
+TRUTH_COLORS: tuple[Color, ...] = ((86, 180, 233), (0, 158, 115), (255, 255, 255))
+_FILL_OPACITY = 0.14
+# One pixel of outline for this many pixels of the shorter side, so that large frames stay legible.
+_PIXELS_PER_OUTLINE_PIXEL = 300
+
+
+def overlay(pixels: Pixels, mask: Mask, truth: Mask | None = None) -> Pixels:
+    """Draw what was found, and the truth where it is known, over an image.
+
+    `pixels` is uint8 (H, W) or (H, W, 3); `mask` and `truth` are integer labels (H, W), 0 the
+    background. Gives a new uint8 RGB (H, W, 3). Raises ImageError when the sizes differ.
+    """
+    for name, drawn in (("mask", mask), ("true mask", truth)):
+        if drawn is not None and drawn.shape != pixels.shape[:2]:
+            raise ImageError(
+                f"the {name} is {_size(drawn)}, the image {_size(pixels)}; "
+                "draw a mask on the image it was made from"
+            )
+    canvas = np.stack([pixels] * 3, axis=2) if pixels.ndim == 2 else pixels.copy()
+    _fill(canvas, mask)
+    if truth is not None:
+        _outline(canvas, truth, TRUTH_COLORS)
+    _outline(canvas, mask, FOUND_COLORS)
+    return canvas
+
+
+def label_colors(label: int) -> tuple[Color, Color]:
+    """The RGB colors (found, truth) of a label 1, 2, ...; they repeat after three."""
+    place = (label - 1) % len(FOUND_COLORS)
+    return FOUND_COLORS[place], TRUTH_COLORS[place]
+
+
+def _fill(canvas: Pixels, mask: Mask) -> None:
+    for label in _labels(mask):
+        part = mask == label
+        color = np.asarray(label_colors(label)[0], np.float32)
+        blended = (1 - _FILL_OPACITY) * canvas[part] + _FILL_OPACITY * color
+        canvas[part] = np.round(blended).astype(np.uint8)
+
+
+def _outline(canvas: Pixels, mask: Mask, colors: tuple[Color, ...]) -> None:
+    width_px = max(1, round(min(mask.shape) / _PIXELS_PER_OUTLINE_PIXEL))
+    for label in _labels(mask):
+        part = (mask == label).astype(np.uint8)
+        contours, _ = cv2.findContours(part, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        color = colors[(label - 1) % len(colors)]
+        cv2.drawContours(canvas, contours, -1, color, width_px, cv2.LINE_AA)
+
+
+def _labels(mask: Mask) -> list[int]:
+    return [int(label) for label in np.unique(mask) if label > 0]
+
+
+def _size(array: Pixels) -> str:
+    return f"{array.shape[0]}x{array.shape[1]}"
