@@ -58,7 +58,7 @@ def read_binary(dataset: Dataset, case: Case) -> Mask:
                 f"{_size(first.shape)} in {case.masks[0]} and {_size(other.shape)} in {path}"
             )
         first |= other
-    return first.astype(np.uint8)
+    return np.asarray(first, np.uint8)
 
 
 def read_labels(dataset: Dataset, case: Case) -> Mask:

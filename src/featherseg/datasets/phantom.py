@@ -104,17 +104,19 @@ def _remove_earlier(out: Path) -> None:
 
 def _read_catalog(path: Path) -> dict[str, str]:
     """Case name -> class; DataError for a file that `write_phantom` has not written."""
-    content: Any = load_json(path)
+    content = load_json(path)
     labels = content.get("labels") if isinstance(content, dict) else None
-    valid = isinstance(labels, dict) and content.get("schema") == _SCHEMA
-    if not valid or any(
-        kind not in KINDS or Path(name).name != name for name, kind in labels.items()
-    ):
+    if not isinstance(labels, dict) or content.get("schema") != _SCHEMA or not _are_classes(labels):
         raise DataError(
             f"{path}: expected the catalog of a simulated data set (schema {_SCHEMA}), "
             "got something else; simulate it again with: featherseg data phantom"
         )
     return dict(labels)
+
+
+def _are_classes(labels: dict[str, Any]) -> bool:
+    """Whether every name is that of a file here, and every class one that is simulated."""
+    return all(kind in KINDS and Path(name).name == name for name, kind in labels.items())
 
 
 __all__ = ["CATALOG", "scan", "simulate", "write_phantom"]
