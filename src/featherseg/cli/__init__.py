@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from featherseg.cli import doctor, export, measure, predict, verify
 from featherseg.errors import FeatherSegError
 
 # Set before any numerical library is loaded: spinning threads make two shared cores several
@@ -24,6 +25,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.command()(doctor.doctor)
+app.command()(export.export)
+app.command()(measure.measure)
+app.command()(predict.predict)
+app.command()(verify.verify)
 
 
 def main() -> None:

@@ -1,0 +1,69 @@
+"""`featherseg predict`: masks, overlays and measurements for images, with a bundle."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder, as `featherseg export` wrote it.")],
+    inputs: Annotated[list[str], typer.Argument(help="Image files, folders or quoted patterns.")],
+    out: Annotated[Path, typer.Option(help="Folder for masks and predictions.json.")],
+    runtime: Annotated[str, typer.Option(help="openvino or onnxruntime.")] = "openvino",
+    overlay: Annotated[bool, typer.Option("--overlay", help="Also draw each mask.")] = False,
+    spacing_mm: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Millimeters per pixel along rows and columns.", metavar="ROW COL"),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write into a folder that holds files.")
+    ] = False,
+) -> None:
+    """Segment images with a bundle; needs no PyTorch.
+
+    For each PNG, JPEG, TIFF or PPM image, OUT gets STEM.png on the image's own grid (0 and 255,
+    or label values where the bundle has several labels) and, if asked, STEM_overlay.png.
+    Images with equal stems keep their suffix (a_png.png, a_jpg.png); what would still clash is
+    numbered (a_png_2.png). predictions.json holds area and axes in px (and in mm with
+    --spacing-mm), the model's mean confidence, and what makes an image unlike the training images.
+
+    Images that cannot be used are listed at the end, with exit status 1.
+
+    Examples:
+
+      featherseg predict bundle scans/ --out masks --overlay
+
+      featherseg predict bundle 'scans/*.png' --out masks --spacing-mm 0.1 0.2
+    """
+    from featherseg.bundle import load_bundle
+    from featherseg.cli.console import tracked
+    from featherseg.cli.files import find_images, refuse_occupied
+    from featherseg.cli.predictions import plan, predict_images, write_predictions
+    from featherseg.measure import check_spacing
+    from featherseg.segment import Segmenter
+
+    if spacing_mm is not None:
+        check_spacing(spacing_mm)
+    loaded = load_bundle(bundle)
+    targets = plan(find_images(inputs), out, overlay)
+    refuse_occupied(out, overwrite)
+    segmenter = Segmenter.from_bundle(loaded, runtime)
+    progress = tracked(targets, "Predicting", len(targets))
+    predictions = predict_images(segmenter, loaded, progress, spacing_mm)
+    write_predictions(out, predictions)
+    _summarize(predictions, out)
+
+
+def _summarize(predictions: dict[str, Any], out: Path) -> None:
+    from featherseg.cli.files import end_with_errors
+
+    images = predictions["images"]
+    typer.echo(f"{len(images)} masks and predictions.json are in {out}")
+    unlike = sum(bool(image["unlike_training"]) for image in images)
+    if unlike:
+        typer.echo(
+            f"{unlike} of {len(images)} images are unlike the training images; "
+            "predictions.json says in what"
+        )
+    end_with_errors(predictions["errors"])
