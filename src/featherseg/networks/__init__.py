@@ -1,0 +1,76 @@
+"""The networks of the papers, by name.
+
+Every network takes (N, in_channels, H, W) float images and gives logits (N, out_channels, H, W)
+of the same size, in training and in evaluation alike. Options are keyword arguments.
+"""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from featherseg.errors import RecipeError
+from featherseg.networks.lighter_unet import light_unet, lighter_unet, unet_bilinear
+from featherseg.networks.simplified_unet import simplified_unet
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "unet_bilinear": unet_bilinear,
+    "light_unet": light_unet,
+    "lighter_unet_128": partial(lighter_unet, group_size=128),
+    "lighter_unet_64": partial(lighter_unet, group_size=64),
+    "lighter_unet_32": partial(lighter_unet, group_size=32),
+    "lighter_unet_16": partial(lighter_unet, group_size=16),
+    "lighter_unet_8": partial(lighter_unet, group_size=8),
+    "lighter_unet_4": partial(lighter_unet, group_size=4),
+    "lighter_unet_2": partial(lighter_unet, group_size=2),
+    "lighter_unet_1": partial(lighter_unet, group_size=1),
+    "simplified_unet": simplified_unet,
+}
+
+_NEAR = 0.5
+
+
+def build_network(name: str, **options: Any) -> nn.Module:
+    """Build a network of `NETWORKS` with random weights.
+
+    Raises RecipeError for an unknown name (with the nearest ones), an option the network does
+    not have, or a value it cannot take.
+    """
+    check_network_name(name)
+    allowed = network_options(name)
+    for option in options:
+        if option not in allowed:
+            raise RecipeError(
+                f"{name} has no option '{option}'{did_you_mean(option, allowed)}; "
+                f"it takes {', '.join(allowed)}"
+            )
+    return NETWORKS[name](**options)
+
+
+def check_network_name(name: str) -> None:
+    """Raise RecipeError where `name` is not in `NETWORKS`."""
+    if name not in NETWORKS:
+        raise RecipeError(
+            f"unknown network '{name}'{did_you_mean(name, NETWORKS)}; "
+            "`featherseg networks` lists them"
+        )
+
+
+def network_options(name: str) -> dict[str, Any]:
+    """The options that `build_network(name, ...)` takes, with their defaults."""
+    function = NETWORKS[name]
+    fixed = function.keywords if isinstance(function, partial) else {}
+    parameters = inspect.signature(function).parameters
+    return {key: value.default for key, value in parameters.items() if key not in fixed}
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """'; did you mean ...?' with up to three near names, or nothing."""
+    near = difflib.get_close_matches(str(word).lower(), list(known), n=3, cutoff=_NEAR)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+__all__ = ["NETWORKS", "build_network", "check_network_name", "did_you_mean", "network_options"]

@@ -1,0 +1,68 @@
+"""What the networks of several papers are made of."""
+
+import copy
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_eval
+
+from featherseg.errors import ImageError, RecipeError
+
+
+class ConvBlock(nn.Module):
+    """Convolutions, batch norm, ReLU.
+
+    `convolutions` run one after another with nothing between them; the norm follows the last.
+    """
+
+    def __init__(self, *convolutions: nn.Conv2d) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(*convolutions)
+        self.norm = nn.BatchNorm2d(convolutions[-1].out_channels)
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, D, H, W)."""
+        output: Tensor = self.activation(self.norm(self.convolutions(features)))
+        return output
+
+    def fused(self) -> nn.Sequential:
+        """The same function in eval mode, the norm folded into the last convolution."""
+        block = copy.deepcopy(self).eval()
+        *first, last = block.convolutions
+        folded = fuse_conv_bn_eval(cast(nn.Conv2d, last), block.norm)
+        return nn.Sequential(*first, folded, block.activation)
+
+
+def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """A 3x3 convolution with bias that keeps the size."""
+    return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+
+
+def check_widths(network: str, **widths: int) -> None:
+    """Raise RecipeError where a number of channels is not a positive integer."""
+    for name, width in widths.items():
+        if not isinstance(width, int) or isinstance(width, bool) or width < 1:
+            raise RecipeError(f"{network}: {name} must be a positive integer, got {width!r}")
+
+
+def check_share(network: str, **shares: float) -> None:
+    """Raise RecipeError where a probability is not in [0, 1)."""
+    for name, share in shares.items():
+        is_number = isinstance(share, int | float) and not isinstance(share, bool)
+        if not is_number or not 0 <= share < 1:
+            raise RecipeError(f"{network}: {name} must be in [0, 1), got {share!r}")
+
+
+def check_sides(size: Sequence[int], multiple: int) -> None:
+    """Raise ImageError where a side is not a positive multiple; the text names the next size."""
+    if torch.compiler.is_compiling():
+        return
+    height, width = size
+    if height % multiple or width % multiple or not height or not width:
+        padded = "x".join(str(max(1, -(-side // multiple)) * multiple) for side in size)
+        raise ImageError(
+            f"image sides must be multiples of {multiple}, got {height}x{width}; pad to {padded}"
+        )
