@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from featherseg.cli import doctor, export, measure, predict, verify
+from featherseg.cli import data, doctor, export, measure, predict, verify
 from featherseg.errors import FeatherSegError
 
 # Set before any numerical library is loaded: spinning threads make two shared cores several
@@ -26,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(data.app, name="data")
 app.command()(doctor.doctor)
 app.command()(export.export)
 app.command()(measure.measure)
