@@ -4,7 +4,9 @@ Pillow reads the header first; only these four formats are ever opened. Pixels s
 grid they are stored on: an EXIF rotation is not applied, since masks are drawn on that grid.
 """
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,13 @@ MAX_PIXELS = 100_000_000
 # A network's receptive field and every resize need at least this many pixels a side.
 MIN_SIDE_PX = 8
 _GRAY_MODES = frozenset({"1", "L", "LA"})
-_COLOR_MODES = frozenset({"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"})
+_COLOR_MODES = frozenset({"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
+_DEEP = "more than 8 bits"
+_DEEP_KINDS = {"F": "32-bit float", "LAB": "the CIELAB color space"}
+_UINT8_MAX = 255
+_TOO_LARGE = (
+    f"over the limit of {MAX_PIXELS // 1_000_000} megapixels; crop it or scale it down first"
+)
 
 
 def read_image(path: str | Path) -> Image:
@@ -81,59 +89,66 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 def _decode(path: Path, mode: str | None = None) -> Pixels:
     """Pixels in Pillow's `mode`: gray for gray files and RGB for others if None."""
-    with _opened(path) as opened:
+    with _opened(path) as opened, _mended(path, "the file is truncated or damaged"):
         mode = mode or ("L" if opened.mode in _GRAY_MODES else "RGB")
-        try:
-            with warnings.catch_warnings():
-                # Pillow warns of odd metadata; what cannot be decoded raises.
-                warnings.simplefilter("ignore")
-                return np.array(opened.convert(mode), dtype=np.uint8)
-        except (OSError, ValueError, SyntaxError, EOFError) as error:
-            raise ImageError(
-                f"{path}: the file is truncated or damaged ({error}); export it again"
-            ) from error
+        return np.array(opened.convert(mode), dtype=np.uint8)
 
 
 def _opened(path: Path) -> PIL.Image.Image:
     """Open a file's header, and refuse what must not be decoded."""
     if not path.is_file():
         raise ImageError(f"{path}: expected an image file, found {_what_is(path)}")
+    unknown = "expected a PNG, JPEG, TIFF or PPM image of 8 bits a channel, got something else"
+    with _mended(path, unknown):
+        opened = PIL.Image.open(path, formats=FORMATS)
     try:
-        with warnings.catch_warnings():
-            # The size is checked below, against our own limit and with our own words.
-            warnings.simplefilter("ignore")
-            opened = PIL.Image.open(path, formats=FORMATS)
-    except PIL.Image.DecompressionBombError as error:
-        raise ImageError(f"{path}: {error}") from error
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ImageError(
-            f"{path}: expected a PNG, JPEG, TIFF or PPM image, got something else "
-            "or a damaged header; convert or export it again"
-        ) from error
-    try:
-        _check_header(path, opened)
+        with _mended(path, "the header is damaged"):
+            _check_header(path, opened)
     except ImageError:
         opened.close()
         raise
     return opened
 
 
+@contextlib.contextmanager
+def _mended(path: Path, problem: str) -> Iterator[None]:
+    """Turn whatever Pillow raises at a bad file into an ImageError, and silence its warnings."""
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of odd metadata and of sizes that are checked here anyhow.
+            warnings.simplefilter("ignore")
+            yield
+    except ImageError:
+        raise
+    except PIL.Image.DecompressionBombError as error:
+        raise ImageError(f"{path}: {_TOO_LARGE}") from error
+    # Damaged headers make Pillow's readers raise nearly anything, from TypeError to struct.error.
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ImageError(f"{path}: {problem} ({reason}); export it again") from error
+
+
 def _check_header(path: Path, opened: PIL.Image.Image) -> None:
     width, height = opened.size
     if width * height > MAX_PIXELS:
+        raise ImageError(f"{path}: {height}x{width} pixels, {_TOO_LARGE}")
+    if opened.mode not in _GRAY_MODES | _COLOR_MODES or _is_deep(opened):
         raise ImageError(
-            f"{path}: {height}x{width} pixels are over the limit of "
-            f"{MAX_PIXELS // 1_000_000} megapixels; crop or scale it down first"
-        )
-    if opened.mode not in _GRAY_MODES | _COLOR_MODES:
-        kind = "32-bit float" if opened.mode == "F" else "more than 8 bits a channel"
-        raise ImageError(
-            f"{path}: expected 8 bits a channel, got {kind} (mode {opened.mode}); "
+            f"{path}: expected 8 bits a channel, got {_DEEP_KINDS.get(opened.mode, _DEEP)}; "
             "choose a display window and convert it to 8 bits first"
         )
     pages = getattr(opened, "n_frames", 1)
     if pages != 1:
         raise ImageError(f"{path}: expected one image, got {pages} pages; split it into files")
+
+
+def _is_deep(opened: PIL.Image.Image) -> bool:
+    """Whether color channels have 16 bits, which Pillow would cut to 8 without a word."""
+    for codec, _, _, args in getattr(opened, "tile", []):
+        raw = args if isinstance(args, tuple) else (args,)
+        if ";16" in str(raw[0]) or (codec.startswith("ppm") and int(raw[-1]) > _UINT8_MAX):
+            return True
+    return False
 
 
 def _what_is(path: Path) -> str:
