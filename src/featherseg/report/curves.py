@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from featherseg.report.figures import INK, PALETTE, panels, style, to_svg
 
-_SIZE_INCHES = (7.2, 3.0)
+_SIZE_INCHES = (9.0, 3.2)
 
 Epoch = Mapping[str, float | None]
 

@@ -20,13 +20,13 @@ from featherseg.report.pictures import Picture
 
 _TEMPLATE = "report.html.j2"
 _NAMES: Mapping[str, str] = {
-    "dice_lesion": "Dice, images with a lesion",
-    "dice_all": "Dice, all images",
-    "iou_lesion": "IoU, images with a lesion",
-    "iou_all": "IoU, all images",
+    "dice_lesion": "Dice",
+    "dice_all": "Dice",
+    "iou_lesion": "IoU",
+    "iou_all": "IoU",
     "precision": "Precision",
     "recall": "Recall",
-    "accuracy": "Accuracy (pixels)",
+    "accuracy": "Accuracy",
     "hd95": "HD95",
     "assd": "ASSD",
 }

@@ -1,7 +1,7 @@
 """Pictures of cases for a report: found and true outlines, as data that needs no other file."""
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,7 +11,7 @@ from featherseg.case_table import Row
 from featherseg.datasets import Dataset, read_case
 from featherseg.evaluation import Segments, select_cases
 from featherseg.images.overlay import overlay
-from featherseg.types import Case, Mask, Pixels
+from featherseg.types import Mask, Pixels
 
 _LONGER_SIDE_PX = 520
 _JPEG_QUALITY = 86
@@ -27,24 +27,17 @@ class Picture:
 
 
 def case_pictures(
-    segmenter: Segments,
-    dataset: Dataset,
-    case_ids: Sequence[str],
-    rows: Sequence[Row],
-    progress: Callable[[Iterable[Case]], Iterable[Case]] = iter,
+    segmenter: Segments, dataset: Dataset, case_ids: Sequence[str], rows: Sequence[Row]
 ) -> tuple[Picture, ...]:
     """Segment some cases again and draw them with the truth, in the order of `case_ids`.
 
     Images are not kept during an evaluation; `rows` is its table, for the captions.
     """
-    captions = {case_id: case_caption(case_id, rows) for case_id in case_ids}
     pictures = []
-    for case in progress(select_cases(dataset, case_ids)) if case_ids else ():
+    for case in select_cases(dataset, case_ids) if case_ids else ():
         image, truth = read_case(dataset, case)
-        found = segmenter(image).mask
-        pictures.append(
-            Picture(case.id, captions[case.id], overlay_uri(image.pixels, found, truth))
-        )
+        drawn = overlay_uri(image.pixels, segmenter(image).mask, truth)
+        pictures.append(Picture(case.id, case_caption(case.id, rows), drawn))
     return tuple(pictures)
 
 
@@ -53,11 +46,8 @@ def overlay_uri(pixels: Pixels, found: Mask, truth: Mask | None = None) -> str:
     scale = min(1.0, _LONGER_SIDE_PX / max(pixels.shape[:2]))
     size = (round(pixels.shape[1] * scale), round(pixels.shape[0] * scale))
     shown = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    masks = [
-        None if mask is None else cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
-        for mask in (found, truth)
-    ]
-    drawn = overlay(shown, np.asarray(masks[0], np.uint8), _as_mask(masks[1]))
+    true_mask = None if truth is None else _shrunk(truth, size)
+    drawn = overlay(shown, _shrunk(found, size), true_mask)
     return image_uri(drawn)
 
 
@@ -87,7 +77,7 @@ def case_caption(case_id: str, rows: Sequence[Row]) -> str:
     found_px = sum(row.value or 0 for row in own if row.metric.startswith("area_found"))
     words = [own[0].class_name] if own and own[0].class_name else []
     if true_px and not found_px:
-        words.append("missed lesion")
+        return " · ".join([*words, "missed lesion"])
     if not true_px:
         words.append("false alarm" if found_px else "no lesion, none found")
     words += [
@@ -101,5 +91,6 @@ def case_caption(case_id: str, rows: Sequence[Row]) -> str:
     return " · ".join(words)
 
 
-def _as_mask(mask: object) -> Mask | None:
-    return None if mask is None else np.asarray(mask, np.uint8)
+def _shrunk(mask: Mask, size: tuple[int, int]) -> Mask:
+    """Labels at `size` (width, height), as OpenCV has it."""
+    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
