@@ -1,0 +1,1 @@
+"""Training: recipes, batches, augmentation, checkpoints and the loop that runs them."""

@@ -1,0 +1,122 @@
+"""What a finished training leaves for export and evaluation, beside its weights."""
+
+import io
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from featherseg import __version__
+from featherseg.datasets.pack import Packed
+from featherseg.likeness import image_statistics, reference_statistics
+from featherseg.operating_point import choose_operating_point
+from featherseg.preprocess import Preprocessing, normalize
+from featherseg.report.curves import curves_svg
+from featherseg.storage import write_bytes, write_json, write_text
+from featherseg.train.checkpoint import Progress
+from featherseg.train.inputs import resolved_options
+from featherseg.train.recipe import Recipe, recipe_sha256
+from featherseg.types import Floats
+
+RUN_FILE = "run.json"
+CURVES_FILE = "curves.svg"
+CHECK_FILE = "check.npz"
+SCHEMA = 1
+_CHECK_IMAGES = 16
+_BATCH = 16
+
+
+def write_outcome(
+    out: Path,
+    recipe: Recipe,
+    parts: Mapping[str, Packed],
+    network: nn.Module,
+    done: Progress,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Choose the operating point on the validation images and write everything of the run.
+
+    `network` holds the best weights and computes in the precision of the training.
+    """
+    validation = parts["validation"]
+    expected = Preprocessing(recipe.input_size, recipe.in_channels)
+    logits = np.concatenate(list(predict_logits(network, validation.images, expected)))
+    point, scores = choose_operating_point(logits, validation.masks)
+    write_text(out / CURVES_FILE, curves_svg(done.history))
+    write_bytes(out / CHECK_FILE, _check_images(validation))
+    content = {
+        "schema": SCHEMA,
+        "network": {"name": recipe.network, "options": resolved_options(recipe, validation)},
+        "preprocessing": asdict(expected),
+        "labels": list(validation.labels),
+        "layout": validation.layout,
+        "images_sha256": validation.images_sha256,
+        "split_sha256": provenance.get("split_sha256", ""),
+        "protocol": provenance.get("protocol", ""),
+        "recipe_sha256": recipe_sha256(recipe),
+        "images": {name: len(part.ids) for name, part in parts.items()},
+        "epochs": done.epoch,
+        "best": _best(done),
+        "operating_point": asdict(point),
+        "operating_point_chosen_on": "validation",
+        "operating_point_dice": max(score.dice_all for score in scores),
+        "statistics": reference_statistics(
+            [image_statistics(image) for image in parts["train"].images]
+        ),
+        "versions": _versions(),
+        "seconds": round(sum(entry["seconds"] for entry in done.history), 3),
+    }
+    write_json(out / RUN_FILE, content)
+
+
+@torch.no_grad()
+def predict_logits(
+    network: nn.Module, images: NDArray[np.uint8], expected: Preprocessing
+) -> Iterator[Floats]:
+    """Logits of packed images (N, h, w, C), batch by batch, as float32 (n, K, h, w)."""
+    network.eval()
+    device = next(network.parameters()).device
+    for start in range(0, len(images), _BATCH):
+        batch = torch.from_numpy(normalize(images[start : start + _BATCH], expected))
+        logits = network(batch.to(device, memory_format=torch.channels_last))
+        yield np.asarray(logits.float().cpu().contiguous().numpy(), np.float32)
+
+
+def _best(done: Progress) -> dict[str, Any]:
+    best = done.best or {}
+    return {name: best[name] for name in ("epoch", "validation_dice", "validation_loss")}
+
+
+def _check_images(validation: Packed) -> bytes:
+    """Up to 16 validation images and masks, half of them without a lesion where there are any."""
+    with_lesion = validation.masks.any(axis=(1, 2))
+    lesions, normals = np.flatnonzero(with_lesion), np.flatnonzero(~with_lesion)
+    half = _CHECK_IMAGES // 2
+    normals = _spread(normals, max(half, _CHECK_IMAGES - len(lesions)))
+    lesions = _spread(lesions, _CHECK_IMAGES - len(normals))
+    places = np.sort(np.concatenate((lesions, normals)))
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, images=validation.images[places], masks=validation.masks[places])
+    return buffer.getvalue()
+
+
+def _spread(places: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """At most `count` of the places, evenly from first to last."""
+    if len(places) <= count:
+        return places
+    return places[np.linspace(0, len(places) - 1, count).round().astype(np.intp)]
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "featherseg": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+    }

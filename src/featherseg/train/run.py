@@ -1,0 +1,108 @@
+"""Reading a finished run folder back."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from featherseg.errors import RunError
+from featherseg.networks import build_network
+from featherseg.postprocess import OperatingPoint
+from featherseg.preprocess import Preprocessing
+from featherseg.segment import Segmenter
+from featherseg.storage import sha256_file
+from featherseg.train.checkpoint import BEST, load_weights
+from featherseg.train.loop import RECIPE_FILE
+from featherseg.train.outcome import RUN_FILE, SCHEMA
+from featherseg.train.recipe import Recipe, load_recipe
+from featherseg.types import Floats
+
+_ID_DIGITS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished training: its recipe, its network with the best weights, and run.json.
+
+    The network is in evaluation mode on the CPU.
+    """
+
+    folder: Path
+    recipe: Recipe
+    network: nn.Module
+    content: dict[str, Any]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What the network expects."""
+        values = self.content["preprocessing"]
+        return Preprocessing(**{**values, "input_size": tuple(values["input_size"])})
+
+    @property
+    def operating_point(self) -> OperatingPoint:
+        """How its probabilities become a mask."""
+        return OperatingPoint(**self.content["operating_point"])
+
+
+@dataclass(frozen=True, eq=False)
+class TorchSession:
+    """A torch network as a runtime, for scoring a run before it is exported."""
+
+    network: nn.Module
+    runtime: str = "torch"
+    precision: str = "f32"
+
+    @torch.no_grad()
+    def logits(self, batch: Floats) -> Floats:
+        """Run float32 (N, C, h, w) to float32 logits (N, K, h, w)."""
+        images = torch.from_numpy(batch).to(memory_format=torch.channels_last)
+        return np.asarray(self.network(images).contiguous().numpy(), np.float32)
+
+
+def load_run(path: str | Path) -> Run:
+    """Load a finished run; RunError where the folder is missing, unfinished or damaged."""
+    folder = Path(path)
+    content = _read_content(folder)
+    try:
+        network = build_network(content["network"]["name"], **content["network"]["options"])
+        run = Run(folder, load_recipe(folder / RECIPE_FILE), network.eval(), content)
+        _ = run.preprocessing, run.operating_point, content["labels"]
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{folder / RUN_FILE}: an entry is missing or wrong ({error})") from error
+    load_weights(folder / BEST, network)
+    network.to(memory_format=torch.channels_last)
+    return run
+
+
+def run_segmenter(path: str | Path) -> Segmenter:
+    """A segmenter that runs a finished run's best weights with torch."""
+    run = load_run(path)
+    return Segmenter(
+        session=TorchSession(run.network),
+        preprocessing=run.preprocessing,
+        operating_point=run.operating_point,
+        labels=tuple(run.content["labels"]),
+        model_id=sha256_file(run.folder / BEST)[:_ID_DIGITS],
+    )
+
+
+def _read_content(folder: Path) -> dict[str, Any]:
+    path = folder / RUN_FILE
+    if not folder.is_dir():
+        raise RunError(f"{folder}: expected a run folder, found nothing")
+    if not path.is_file():
+        raise RunError(
+            f"{folder}: expected a finished run, found no {RUN_FILE}; "
+            "finish it with: featherseg train ... --resume"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read ({error})") from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise RunError(f"{path}: expected a run of schema {SCHEMA}; train it again")
+    return content
