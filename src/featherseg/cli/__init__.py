@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from featherseg.cli import data, doctor, export, measure, predict, verify
+from featherseg.cli import data, doctor, evaluate, export, measure, predict, summarize, verify
 from featherseg.errors import FeatherSegError
 
 # Set before any numerical library is loaded: spinning threads make two shared cores several
@@ -28,9 +28,11 @@ app = typer.Typer(
 
 app.add_typer(data.app, name="data")
 app.command()(doctor.doctor)
+app.command()(evaluate.evaluate)
 app.command()(export.export)
 app.command()(measure.measure)
 app.command()(predict.predict)
+app.command()(summarize.summarize)
 app.command()(verify.verify)
 
 

@@ -17,19 +17,9 @@ from featherseg.images.overlay import label_colors
 from featherseg.report.curves import Epoch, curves_svg
 from featherseg.report.distributions import distribution_svgs
 from featherseg.report.pictures import Picture
+from featherseg.report.words import METRIC_NAMES, notes
 
 _TEMPLATE = "report.html.j2"
-_NAMES: Mapping[str, str] = {
-    "dice_lesion": "Dice",
-    "dice_all": "Dice",
-    "iou_lesion": "IoU",
-    "iou_all": "IoU",
-    "precision": "Precision",
-    "recall": "Recall",
-    "accuracy": "Accuracy",
-    "hd95": "HD95",
-    "assd": "ASSD",
-}
 _SHORT_HASH = 12
 
 
@@ -79,7 +69,7 @@ def render_report(report: Report) -> str:
         version=featherseg.__version__,
         chips=_chips(summary),
         cards=_cards(summary),
-        notes=_notes(summary),
+        notes=notes(summary),
         metrics=_metric_rows(summary),
         classes=_parts(summary.get("per_class", {})),
         labels=_parts(summary.get("per_label", {})),
@@ -132,32 +122,10 @@ def _card(title: str, entry: Mapping[str, Any], keys: tuple[str, str, str]) -> d
     return card
 
 
-def _notes(summary: Mapping[str, Any]) -> list[str]:
-    """What a reader must know before believing a figure."""
-    notes = []
-    if summary["subset"] and summary["subset"] == summary["chosen_on"]:
-        notes.append(
-            f"The {summary['subset']} subset chose the epoch and the operating point of this "
-            "model: these figures are too good. Score the test subset before you report any."
-        )
-    if summary["external"]:
-        notes.append("These images are not those of the model's split: an external test.")
-    if summary["subset"] == "all" and summary["external"] is False:
-        notes.append(
-            "These images include those the model was trained on: these figures say how well "
-            "it remembers, not how well it does."
-        )
-    if summary["dice_all"]["small_sample"]:
-        notes.append(
-            f"Fewer than 50 independent cases ({summary['n_groups']}): the intervals are rough."
-        )
-    return notes
-
-
 def _metric_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for key, entry in summary.items():
-        name = _NAMES.get(key.removesuffix("_px").removesuffix("_mm"))
+        name = METRIC_NAMES.get(key.removesuffix("_px").removesuffix("_mm"))
         if name is None:
             continue
         distance = entry.get("unit")

@@ -1,0 +1,154 @@
+"""`featherseg evaluate`: honest scores of a run or a bundle."""
+
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from featherseg.cli.models import Model
+    from featherseg.datasets import Dataset
+    from featherseg.splits import Split
+    from featherseg.summary import Stamp
+
+
+class Subset(StrEnum):
+    """What can be scored."""
+
+    test = "test"
+    validation = "validation"
+    all = "all"
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Bundle or run folder.", metavar="RUN|BUNDLE")],
+    data: Annotated[Path, typer.Option(help="The data set's folder.")],
+    layout: Annotated[str, typer.Option(help="How it is arranged: busi, folder or phantom.")],
+    subset: Annotated[Subset, typer.Option(help="Which images to score.")],
+    out: Annotated[Path, typer.Option(help="Folder for the three files.")],
+    split: Annotated[
+        Path | None, typer.Option(help="Split file; a run keeps its own, `all` needs none.")
+    ] = None,
+    fold: Annotated[
+        int | None, typer.Option(help="The fold that was left out for testing.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write into a folder that holds files.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Score a model and write cases.csv, summary.json and report.html.
+
+    Every image counts at its own resolution: a missed lesion as 0, a false alarm as 0.
+    `--subset all` without a split scores any other data set and is stamped as external.
+
+    Examples:
+
+      featherseg evaluate run --data BUSI --layout busi --subset test --out scores
+
+      featherseg evaluate bundle --data new --layout folder --subset all --out new-scores
+    """
+    from featherseg.extras import require
+
+    require("evaluate")
+    from featherseg.cli.console import print_json, remarks, tracked
+    from featherseg.cli.files import refuse_occupied
+    from featherseg.cli.models import open_model
+    from featherseg.cli.scores import print_summary
+    from featherseg.datasets import load_dataset
+    from featherseg.evaluation import evaluate as evaluate_cases
+    from featherseg.report.html import render_report
+    from featherseg.report.scores import REPORT_FILE, evaluation_report, write_scores
+    from featherseg.storage import write_text
+
+    refuse_occupied(out, overwrite)
+    dataset = load_dataset(data, layout)
+    opened = open_model(model)
+    chosen = _chosen_split(opened, dataset, subset, split)
+    if chosen is not None:
+        dataset = _grouped(dataset, chosen)
+    case_ids = _case_ids(opened, chosen, subset, fold)
+    total = len(dataset.cases) if case_ids is None else len(case_ids)
+    evaluation = evaluate_cases(
+        opened.segmenter, dataset, case_ids, lambda cases: tracked(cases, "Scoring", total)
+    )
+    summary = write_scores(evaluation, _stamp(opened, dataset, chosen, subset), out)
+    with remarks.status("Drawing the report"):
+        title = f"{opened.network} on {layout}, {subset.value}"
+        report = evaluation_report(title, summary, evaluation, opened.segmenter, dataset)
+        write_text(
+            out / REPORT_FILE, render_report(replace(report, cost=opened.cost + report.cost))
+        )
+    if as_json:
+        print_json(summary)
+    else:
+        print_summary(summary)
+        typer.echo(f"cases.csv, summary.json and {REPORT_FILE} are in {out}")
+
+
+def _chosen_split(
+    model: "Model", dataset: "Dataset", subset: Subset, given: Path | None
+) -> "Split | None":
+    """The split to score on: the given one, else the run's own; None for other data.
+
+    Refuses a split of the same images that the model was not trained on: its test images may
+    have trained the model.
+    """
+    from featherseg.errors import DataError
+    from featherseg.splits import check_split, load_split
+
+    path = given if given or subset is Subset.all else model.split
+    if path is None:
+        if subset is Subset.all:
+            return None
+        raise DataError(
+            f"--subset {subset.value} needs to know which images those are: give --split with "
+            "the split file of the training, or score other data with --subset all"
+        )
+    split = load_split(path)
+    check_split(split, dataset)
+    if split.sha256 != model.split_sha256 and split.images_sha256 == model.images_sha256:
+        raise DataError(
+            f"{path}: the model was trained with another split of these images "
+            f"({model.split_sha256[:12] or 'unknown'}, not {split.sha256[:12]}), so images of this "
+            f"{subset.value} subset may have trained it; give the split of the training"
+        )
+    return split
+
+
+def _case_ids(
+    model: "Model", split: "Split | None", subset: Subset, fold: int | None
+) -> tuple[str, ...] | None:
+    from featherseg.errors import DataError
+    from featherseg.splits import subset as ids_of
+
+    if split is None or subset is Subset.all:
+        return None
+    if None not in (fold, model.fold) and fold != model.fold:
+        raise DataError(f"--fold {fold}: the run was trained with fold {model.fold} left out")
+    return ids_of(split, subset.value, model.fold if fold is None else fold)
+
+
+def _grouped(dataset: "Dataset", split: "Split") -> "Dataset":
+    """The data set with the split's groups, which also hold duplicates together."""
+    cases = tuple(replace(case, group=split.groups[case.id]) for case in dataset.cases)
+    return replace(dataset, cases=cases)
+
+
+def _stamp(model: "Model", dataset: "Dataset", split: "Split | None", subset: Subset) -> "Stamp":
+    from featherseg.datasets import images_sha256
+    from featherseg.summary import Stamp
+
+    images = images_sha256(dataset)
+    external = images != model.images_sha256
+    return Stamp(
+        subset=subset.value,
+        external=external,
+        protocol=split.protocol if split else None,
+        split_sha256=split.sha256 if split else None,
+        images_sha256=images,
+        chosen_on=f"{model.chosen_on} of other data" if external else model.chosen_on,
+        model={"id": model.segmenter.model_id, "kind": model.kind, "network": model.network},
+    )

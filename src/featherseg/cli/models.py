@@ -1,0 +1,97 @@
+"""A model for scoring: a bundle or a run, with what it says about its own making."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featherseg.errors import FeatherSegError, RunError
+from featherseg.segment import Segmenter
+
+RUN_FILE = "run.json"
+SPLIT_FILE = "split.json"
+LOG_FILE = "log.jsonl"
+
+
+@dataclass(frozen=True)
+class Model:
+    """An opened model.
+
+    ``kind`` is "bundle" or "run"; ``network`` its network's name; the hashes are those of the
+    images and the split it was made from; ``chosen_on`` names the subset that chose its epoch
+    and operating point; ``split`` is the split file it keeps, ``fold`` the fold it left out;
+    ``cost`` pairs names with values for a report.
+    """
+
+    segmenter: Segmenter
+    kind: str
+    network: str
+    images_sha256: str
+    split_sha256: str
+    chosen_on: str
+    split: Path | None
+    fold: int | None
+    cost: tuple[tuple[str, str], ...]
+
+
+def open_model(path: Path) -> Model:
+    """Open the bundle or the run in folder `path`; a run needs the extra `train`."""
+    from featherseg.bundle import MANIFEST_FILE
+
+    if (path / MANIFEST_FILE).is_file():
+        return _open_bundle(path)
+    if (path / RUN_FILE).is_file():
+        return _open_run(path)
+    found = "a folder without either" if path.is_dir() else "a file" if path.exists() else "nothing"
+    raise FeatherSegError(
+        f"{path}: expected a bundle ({MANIFEST_FILE}) or a run ({RUN_FILE}), found {found}"
+    )
+
+
+def _open_bundle(path: Path) -> Model:
+    from featherseg.bundle import load_bundle
+
+    bundle = load_bundle(path)
+    manifest = bundle.manifest
+    size_mb = sum((path / name).stat().st_size for name in manifest.files) / 1e6
+    return Model(
+        segmenter=Segmenter.from_bundle(bundle),
+        kind="bundle",
+        network=manifest.network.name,
+        images_sha256=manifest.sources.images_sha256,
+        split_sha256=manifest.sources.split_sha256,
+        chosen_on=manifest.operating_point_chosen_on,
+        split=None,
+        fold=None,
+        cost=(
+            ("Parameters", f"{manifest.parameters:,}"),
+            ("Bundle, both formats", f"{size_mb:.1f} MB"),
+        ),
+    )
+
+
+def _open_run(path: Path) -> Model:
+    from featherseg.datasets.layout import load_json
+    from featherseg.extras import require
+
+    require("train")
+    from featherseg.train.run import run_segmenter
+
+    about: dict[str, Any] = load_json(path / RUN_FILE)
+    try:
+        split = path / SPLIT_FILE
+        return Model(
+            segmenter=run_segmenter(path),
+            kind="run",
+            network=about["network"]["name"],
+            images_sha256=about["images_sha256"],
+            split_sha256=about["split_sha256"],
+            chosen_on=about["operating_point_chosen_on"],
+            split=split if split.is_file() else None,
+            fold=about.get("fold"),
+            cost=(),
+        )
+    except KeyError as error:
+        raise RunError(
+            f"{path / RUN_FILE}: expected the key {error}; the training may not have ended, "
+            "go on with: featherseg train ... --resume"
+        ) from error
