@@ -58,9 +58,7 @@ def _averages(summary: Mapping[str, Any]) -> Table:
 
 
 def _parts(what: str, parts: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table(
-        "class or label", "images", "Dice (lesion)", "Dice (all)", "missed", "false alarms"
-    )
+    table = Table(what, "images", "Dice (lesion)", "Dice (all)", "missed", "false alarms")
     for name, part in parts.items():
         table.add_row(
             name,
