@@ -78,9 +78,8 @@ def evaluate(
     with remarks.status("Drawing the report"):
         title = f"{opened.network} on {layout}, {subset.value}"
         report = evaluation_report(title, summary, evaluation, opened.segmenter, dataset)
-        write_text(
-            out / REPORT_FILE, render_report(replace(report, cost=opened.cost + report.cost))
-        )
+        report = replace(report, history=opened.history, cost=opened.cost + report.cost)
+        write_text(out / REPORT_FILE, render_report(report))
     if as_json:
         print_json(summary)
     else:

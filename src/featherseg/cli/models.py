@@ -1,5 +1,6 @@
 """A model for scoring: a bundle or a run, with what it says about its own making."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ class Model:
     ``kind`` is "bundle" or "run"; ``network`` its network's name; the hashes are those of the
     images and the split it was made from; ``chosen_on`` names the subset that chose its epoch
     and operating point; ``split`` is the split file it keeps, ``fold`` the fold it left out;
-    ``cost`` pairs names with values for a report.
+    ``history`` holds an entry for each epoch, ``cost`` pairs of name and value, for a report.
     """
 
     segmenter: Segmenter
@@ -30,6 +31,7 @@ class Model:
     chosen_on: str
     split: Path | None
     fold: int | None
+    history: tuple[dict[str, Any], ...]
     cost: tuple[tuple[str, str], ...]
 
 
@@ -62,6 +64,7 @@ def _open_bundle(path: Path) -> Model:
         chosen_on=manifest.operating_point_chosen_on,
         split=None,
         fold=None,
+        history=(),
         cost=(
             ("Parameters", f"{manifest.parameters:,}"),
             ("Bundle, both formats", f"{size_mb:.1f} MB"),
@@ -88,6 +91,7 @@ def _open_run(path: Path) -> Model:
             chosen_on=about["operating_point_chosen_on"],
             split=split if split.is_file() else None,
             fold=about.get("fold"),
+            history=_history(path / LOG_FILE),
             cost=(),
         )
     except KeyError as error:
@@ -95,3 +99,11 @@ def _open_run(path: Path) -> Model:
             f"{path / RUN_FILE}: expected the key {error}; the training may not have ended, "
             "go on with: featherseg train ... --resume"
         ) from error
+
+
+def _history(path: Path) -> tuple[dict[str, Any], ...]:
+    """What a run logged, an entry an epoch; nothing where there is no readable log."""
+    try:
+        return tuple(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError):
+        return ()
