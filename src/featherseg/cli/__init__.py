@@ -8,7 +8,18 @@ import sys
 
 import typer
 
-from featherseg.cli import data, doctor, evaluate, export, measure, predict, summarize, verify
+from featherseg.cli import (
+    data,
+    doctor,
+    evaluate,
+    export,
+    measure,
+    predict,
+    recipes,
+    summarize,
+    train,
+    verify,
+)
 from featherseg.errors import FeatherSegError
 
 # Set before any numerical library is loaded: spinning threads make two shared cores several
@@ -32,7 +43,9 @@ app.command()(evaluate.evaluate)
 app.command()(export.export)
 app.command()(measure.measure)
 app.command()(predict.predict)
+app.command()(recipes.recipes)
 app.command()(summarize.summarize)
+app.command()(train.train)
 app.command()(verify.verify)
 
 

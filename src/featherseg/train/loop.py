@@ -97,8 +97,8 @@ def fit(
     """Train a network and give its run folder `out`.
 
     `subsets` names the cases of "train" and "validation". `provenance` may hold `protocol`,
-    `split_sha256` and `split` (the split file's content). With `resume` an interrupted run goes
-    on from its last checkpoint and ends with the weights it would have had.
+    `split_sha256`, `fold` and `split` (the split file's content). With `resume` an interrupted
+    run goes on from its last checkpoint and ends with the weights it would have had.
 
     Raises RecipeError and DataError where recipe and data do not fit, RunError for a folder
     that is in the way, a resumed run whose recipe or data changed, and a loss that is not
@@ -106,7 +106,7 @@ def fit(
     """
     out = Path(out)
     check_inputs(recipe, data, subsets)
-    _check_folder(out, recipe, resume)
+    check_folder(out, recipe, resume)
     with locked(out, "training"):
         write_text(out / RECIPE_FILE, to_yaml(recipe))
         if provenance and "split" in provenance:
@@ -132,12 +132,13 @@ def _train(training: _Training, network: nn.Module, done: Progress) -> Progress:
         lr = learning_rate(losses, recipe.lr, recipe.schedule)
         for group in training.optimizer.param_groups:
             group["lr"] = lr
+        steps = batch_count(len(training.train), recipe.batch_size)
         train_loss = _train_epoch(training, epoch, done)
         scores = validate(training.network, in_order(training.validation), LOSSES[recipe.loss])
         _finite(scores.loss, f"the validation of epoch {epoch}", training.out)
         entry = {
             "epoch": epoch,
-            "step": done.step + batch_count(len(training.train), recipe.batch_size),
+            "step": done.step + steps,
             "lr": lr,
             "train_loss": train_loss,
             "validation_loss": scores.loss,
@@ -145,6 +146,7 @@ def _train(training: _Training, network: nn.Module, done: Progress) -> Progress:
             "seconds": round(time.perf_counter() - start, 3),
         }
         done = _keep(training, network, done, entry)
+        training.tell(Tick(epoch, recipe.epochs, steps, steps, train_loss, scores.dice))
     return done
 
 
@@ -248,7 +250,7 @@ def _resumed(training: _Training, network: nn.Module, fresh: Progress) -> Progre
     return done
 
 
-def _check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
+def check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
     """Refuse a folder that holds something else, or a run that was not asked to be resumed."""
     if out.exists() and not out.is_dir():
         raise RunError(f"{out}: expected a folder for the run, found a file")
@@ -285,4 +287,4 @@ def _write_log(out: Path, done: Progress) -> None:
     write_text(out / LOG_FILE, "".join(lines))
 
 
-__all__ = ["LOG_FILE", "RECIPE_FILE", "SPLIT_FILE", "Tick", "fit"]
+__all__ = ["LOG_FILE", "RECIPE_FILE", "SPLIT_FILE", "Tick", "check_folder", "fit"]

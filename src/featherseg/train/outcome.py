@@ -59,6 +59,7 @@ def write_outcome(
         "images_sha256": validation.images_sha256,
         "split_sha256": provenance.get("split_sha256", ""),
         "protocol": provenance.get("protocol", ""),
+        "fold": provenance.get("fold"),
         "recipe_sha256": recipe_sha256(recipe),
         "images": {name: len(part.ids) for name, part in parts.items()},
         "epochs": done.epoch,

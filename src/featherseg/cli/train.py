@@ -1,0 +1,139 @@
+"""`featherseg train`: a recipe, a data set and a split become a run folder."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from featherseg.datasets.pack import Packed
+    from featherseg.splits import Split
+    from featherseg.train.loop import Tick
+    from featherseg.train.recipe import Recipe
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Argument(help="A built-in recipe (see `featherseg recipes`) or a YAML file.")
+    ],
+    data: Annotated[Path, typer.Option(help="The data set's folder, or a pack file of it.")],
+    split: Annotated[Path, typer.Option(help="A split file of `featherseg data split`.")],
+    out: Annotated[Path, typer.Option(help="The run folder to make.")],
+    layout: Annotated[
+        str | None, typer.Option(help="How the folder is arranged; a pack file knows it.")
+    ] = None,
+    fold: Annotated[int | None, typer.Option(help="Which fold tests, of a split in folds.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one setting of the recipe."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")
+    ] = False,
+) -> None:
+    """Train a network and write a run folder: weights, curves, log and all that export needs.
+
+    An interrupted run goes on with the same command and --resume, and ends with the weights it
+    would have had.
+
+    Examples:
+
+    featherseg train simplified_unet --data BUSI --layout busi --split split.json --out runs/first
+    --set input_size=256
+
+    featherseg train lighter_unet --data busi256.pack --split split.json --out runs/lighter
+    --set network=lighter_unet_128 --set augment.affine=0
+    """
+    from featherseg.extras import require
+
+    require("train", "evaluate")
+    from featherseg.cli.console import output
+    from featherseg.datasets.layout import load_json
+    from featherseg.splits import load_split, subset
+    from featherseg.train.loop import check_folder, fit
+    from featherseg.train.recipe import load_recipe
+
+    chosen = load_recipe(recipe, settings or [])
+    made = load_split(split)
+    subsets = {name: subset(made, name, fold) for name in ("train", "validation")}
+    check_folder(out, chosen, resume)
+    packed = _packed(data, layout, made, chosen)
+    provenance = {
+        "protocol": made.protocol,
+        "split_sha256": made.sha256,
+        "split": load_json(split),
+        "fold": fold,
+    }
+    with training_progress() as progress:
+        fit(
+            chosen,
+            packed,
+            subsets,
+            out,
+            resume=resume,
+            provenance=provenance,
+            progress=progress,
+        )
+    given = f"{data if data.is_dir() else 'DIR'} --layout {made.layout}"
+    held = "" if fold is None else f" --fold {fold}"
+    for line in (
+        f"trained: {out}",
+        "next:",
+        f"  featherseg evaluate {out} --data {given} --split {split}{held} --subset test "
+        f"--out {out}/test",
+        f"  featherseg export {out} --out {out}/bundle",
+    ):
+        output.print(line, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def training_progress() -> "Iterator[Callable[[Tick], None]]":
+    """A display of epochs, loss, validation Dice and time left on stderr, as a function to tell."""
+    from rich.progress import TextColumn
+
+    from featherseg.cli.console import progress_bar
+
+    columns = (
+        TextColumn("loss {task.fields[loss]}"),
+        TextColumn("Dice {task.fields[dice]}"),
+    )
+    with progress_bar(*columns) as bar:
+        task = bar.add_task("training", total=None, loss="-", dice="-")
+
+        def tell(tick: "Tick") -> None:
+            dice = "-" if tick.validation_dice is None else f"{tick.validation_dice:.3f}"
+            bar.update(
+                task,
+                description=f"epoch {tick.epoch}/{tick.epochs}",
+                total=tick.epochs * tick.steps,
+                completed=(tick.epoch - 1) * tick.steps + tick.step,
+                loss=f"{tick.loss:.4f}",
+                dice=dice,
+            )
+
+        yield tell
+
+
+def _packed(data: Path, layout: str | None, split: "Split", recipe: "Recipe") -> "Packed":
+    """The data at the recipe's size, checked against the split."""
+    from featherseg.cli.console import tracked
+    from featherseg.datasets import load_dataset
+    from featherseg.datasets.pack import open_pack, pack
+    from featherseg.errors import DataError
+    from featherseg.splits import check_split
+
+    if data.is_file():
+        packed = open_pack(data)
+        if packed.images_sha256 != split.images_sha256:
+            raise DataError(
+                f"{data}: the split was made for other images than those of this pack; "
+                "pack the data again or make a new split"
+            )
+        return packed
+    dataset = load_dataset(data, layout or split.layout)
+    check_split(split, dataset)
+    return pack(
+        dataset, recipe.input_size, recipe.in_channels, lambda cases: tracked(cases, "packing")
+    )
