@@ -70,7 +70,10 @@ class OperatingPointEntry(BaseModel):
 
 
 class SourcesEntry(BaseModel):
-    """What the network was made from, by SHA-256, and how the data was laid out and split."""
+    """What the network was made from, by SHA-256, and how the data was laid out and split.
+
+    ``fold`` is None where the split has no folds.
+    """
 
     model_config = _CLOSED
     images_sha256: str
@@ -79,6 +82,7 @@ class SourcesEntry(BaseModel):
     checkpoint_sha256: _Sha256
     layout: str
     protocol: str
+    fold: int | None = None
 
 
 class TrainingEntry(BaseModel):

@@ -7,14 +7,13 @@ beside it and renamed.
 import contextlib
 import os
 import tempfile
-import warnings
+import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from torch import nn
 
@@ -36,20 +35,24 @@ from featherseg.bundle import (
     write_manifest,
 )
 from featherseg.compress.fuse import fuse
-from featherseg.errors import BundleError, StorageError
+from featherseg.errors import BundleError, RunError, StorageError
+from featherseg.export.card import model_card
+from featherseg.export.models import write_ir, write_onnx
 from featherseg.postprocess import OperatingPoint
 from featherseg.preprocess import Preprocessing, normalize
 from featherseg.runtime import Session
 from featherseg.runtime.cpu import default_precision
 from featherseg.runtime.onnxruntime import open_onnxruntime
-from featherseg.runtime.openvino import load_openvino, open_openvino
-from featherseg.storage import replacing, write_text
+from featherseg.runtime.openvino import open_openvino
+from featherseg.storage import replacing, sha256_file, write_text
+from featherseg.train.checkpoint import BEST
+from featherseg.train.outcome import CHECK_FILE as RUN_CHECK_FILE
+from featherseg.train.run import load_run
 from featherseg.types import Floats, Pixels
 from featherseg.verify import compare, disagreements
 
 # A bundle keeps this many of the images that export compared, so that it stays small.
 _KEPT_IMAGES = 4
-_AXES = ("batch", None, "height", "width")
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,52 @@ class Trained:
     images: Pixels
     masks: Pixels
     facts: dict[str, Any]
+
+
+def export_bundle(run: str | Path, out: str | Path, overwrite: bool = False) -> Bundle:
+    """Write the best weights of run folder `run` as the bundle `out`.
+
+    Raises RunError for a run that is unfinished or damaged, and what `export_trained` raises.
+    """
+    check_place(Path(out), overwrite)
+    return export_trained(read_trained(Path(run)), Path(out), overwrite)
+
+
+def read_trained(folder: Path) -> Trained:
+    """What export needs of a finished run folder; raises RunError."""
+    run = load_run(folder)
+    content, best = run.content, run.content["best"]
+    try:
+        with np.load(folder / RUN_CHECK_FILE, allow_pickle=False) as check:
+            images, masks = check["images"], check["masks"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(
+            f"{folder / RUN_CHECK_FILE}: cannot be read ({error}); train the run again"
+        ) from error
+    sources = ("images_sha256", "split_sha256", "recipe_sha256", "layout", "protocol", "fold")
+    copied = ("network", "labels", "operating_point", "operating_point_chosen_on", "statistics")
+    return Trained(
+        run.network,
+        images,
+        masks,
+        {
+            **{name: content[name] for name in copied},
+            "preprocessing": asdict(run.preprocessing),
+            "sources": {
+                **{name: content[name] for name in sources},
+                "checkpoint_sha256": sha256_file(folder / BEST),
+            },
+            "training": {
+                "epochs": content["epochs"],
+                "best_epoch": best["epoch"],
+                "validation": {
+                    "dice": best["validation_dice"],
+                    "loss": best["validation_loss"],
+                },
+                "validation_images": content["images"]["validation"],
+            },
+        },
+    )
 
 
 def export_trained(trained: Trained, out: Path, overwrite: bool = False) -> Bundle:
@@ -105,75 +154,6 @@ def torch_logits(network: nn.Module, batch: Floats) -> Floats:
         return np.concatenate([network(torch.from_numpy(each[None])).numpy() for each in batch])
 
 
-def write_onnx(network: nn.Module, preprocessing: Preprocessing, path: Path) -> None:
-    """Write `network` as plain ONNX with dynamic batch, height and width, and check it.
-
-    Traces of the source code that the exporter leaves in the file are removed.
-    """
-    dynamic = torch.export.Dim.DYNAMIC
-    example = torch.zeros(2, preprocessing.channels, *preprocessing.input_size)
-    with warnings.catch_warnings():
-        # The exporter warns of its own deprecations; what it writes is checked below.
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            network.eval(),
-            (example,),
-            dynamo=True,
-            dynamic_shapes=({0: dynamic, 2: dynamic, 3: dynamic},),
-            input_names=["image"],
-            output_names=["logits"],
-            verbose=False,
-        )
-    if program is None:
-        raise BundleError("torch.onnx.export gave no program; update torch and onnxscript")
-    model = program.model_proto
-    _anonymize(model)
-    _name_axes(model)
-    onnx.helper.set_model_props(model, _input_description(preprocessing))
-    onnx.checker.check_model(model, full_check=True)
-    with replacing(path) as temporary:
-        temporary.write_bytes(model.SerializeToString())
-
-
-def _anonymize(model: onnx.ModelProto) -> None:
-    graph = model.graph
-    values = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
-    for part in (model, graph, *graph.node, *values):
-        del part.metadata_props[:]
-        part.doc_string = ""
-
-
-def _name_axes(model: onnx.ModelProto) -> None:
-    for value in (*model.graph.input, *model.graph.output):
-        for name, axis in zip(_AXES, value.type.tensor_type.shape.dim, strict=True):
-            if name and axis.dim_param:
-                axis.dim_param = name
-    # Sizes in between are inferred again from those of the inputs.
-    del model.graph.value_info[:]
-
-
-def _input_description(preprocessing: Preprocessing) -> dict[str, str]:
-    height, width = preprocessing.input_size
-    return {
-        "input": "RGB" if preprocessing.channels == 3 else "gray",
-        "input_size": f"{height}x{width}, stretched",
-        "scale": "divide by 255, subtract mean, divide by std",
-        "mean": str(preprocessing.mean),
-        "std": str(preprocessing.std),
-        "output": "logits, not probabilities",
-    }
-
-
-def write_ir(onnx_file: Path, path: Path) -> None:
-    """Write an ONNX file as OpenVINO IR (.xml and .bin) with f32 weights."""
-    openvino = load_openvino()
-    try:
-        openvino.save_model(openvino.Core().read_model(onnx_file), path, compress_to_fp16=False)
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise BundleError(f"OpenVINO cannot convert the network: {reason}") from error
-
-
 def _sessions(folder: Path, preprocessing: Preprocessing) -> Iterator[Session]:
     shape = (preprocessing.channels, *preprocessing.input_size)
     yield open_onnxruntime(folder / ONNX_FILE)
@@ -205,60 +185,6 @@ def _describe(folder: Path, trained: Trained, agreements: list[AgreementEntry]) 
     }
     write_text(folder / CARD_FILE, model_card(facts))
     write_manifest(folder, Manifest.model_validate({**facts, "files": file_hashes(folder)}))
-
-
-def model_card(facts: dict[str, Any]) -> str:
-    """The README.md of a bundle, from the entries of its manifest."""
-    network, point, training = facts["network"], facts["operating_point"], facts["training"]
-    height, width = facts["preprocessing"]["input_size"]
-    scores = [
-        f"| {name.replace('_', ' ')} | {value:.4f} |"
-        for name, value in sorted(training["validation"].items())
-    ]
-    sources = [
-        f"| {name.replace('_', ' ')} | `{value}` |" for name, value in facts["sources"].items()
-    ]
-    checks = [
-        f"| {each.runtime} {each.precision} | {each.largest_difference:.1e} "
-        f"| {each.differing_pixels:.1e} | {each.dice_change:+.4f} |"
-        for each in facts["checks"]
-    ]
-    lines = [
-        f"# {network['name']}: {', '.join(facts['labels'])}",
-        "",
-        f"A segmentation network of {facts['parameters']:,} parameters, made by FeatherSeg "
-        f"{facts['featherseg']}. It is not a medical device.",
-        "",
-        f"* Input: {height}x{width}, to which images are stretched, "
-        f"{facts['preprocessing']['channels']} channel(s).",
-        f"* Operating point, chosen on {facts['operating_point_chosen_on']}: probability above "
-        f"{point['threshold']:g}, parts of at least {point['smallest_area']:g} of the image, "
-        f"components kept: {point['components']}.",
-        f"* Training: {training['epochs']} epochs, weights of epoch {training['best_epoch']}.",
-        "",
-        "Use: `featherseg predict BUNDLE IMAGES --out MASKS`",
-        "",
-        f"## Validation ({training['validation_images']} images, used to choose the weights)",
-        "",
-        "| Score | Value |",
-        "|---|---|",
-        *scores,
-        "",
-        "Scores for comparison come from a test subset: `featherseg evaluate BUNDLE`.",
-        "",
-        "## Agreement with PyTorch on validation images",
-        "",
-        "| Runtime | Logits (share of the largest) | Pixels that differ | Dice change |",
-        "|---|---|---|---|",
-        *checks,
-        "",
-        "## Made from",
-        "",
-        "| What | Value |",
-        "|---|---|",
-        *sources,
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def check_place(out: Path, overwrite: bool) -> None:

@@ -1,0 +1,57 @@
+"""The README.md of a bundle."""
+
+from typing import Any
+
+
+def model_card(facts: dict[str, Any]) -> str:
+    """The README.md of a bundle, from the entries of its manifest."""
+    network, point, training = facts["network"], facts["operating_point"], facts["training"]
+    height, width = facts["preprocessing"]["input_size"]
+    scores = [
+        f"| {name.replace('_', ' ')} | {value:.4f} |"
+        for name, value in sorted(training["validation"].items())
+    ]
+    sources = [
+        f"| {name.replace('_', ' ')} | `{value}` |" for name, value in facts["sources"].items()
+    ]
+    checks = [
+        f"| {each.runtime} {each.precision} | {each.largest_difference:.1e} "
+        f"| {each.differing_pixels:.1e} | {each.dice_change:+.4f} |"
+        for each in facts["checks"]
+    ]
+    lines = [
+        f"# {network['name']}: {', '.join(facts['labels'])}",
+        "",
+        f"A segmentation network of {facts['parameters']:,} parameters, made by FeatherSeg "
+        f"{facts['featherseg']}. It is not a medical device.",
+        "",
+        f"* Input: {height}x{width}, to which images are stretched, "
+        f"{facts['preprocessing']['channels']} channel(s).",
+        f"* Operating point, chosen on {facts['operating_point_chosen_on']}: probability above "
+        f"{point['threshold']:g}, parts of at least {point['smallest_area']:g} of the image, "
+        f"components kept: {point['components']}.",
+        f"* Training: {training['epochs']} epochs, weights of epoch {training['best_epoch']}.",
+        "",
+        "Use: `featherseg predict BUNDLE IMAGES --out MASKS`",
+        "",
+        f"## Validation ({training['validation_images']} images, used to choose the weights)",
+        "",
+        "| Score | Value |",
+        "|---|---|",
+        *scores,
+        "",
+        "Scores for comparison come from a test subset: `featherseg evaluate BUNDLE`.",
+        "",
+        "## Agreement with PyTorch on validation images",
+        "",
+        "| Runtime | Logits (share of the largest) | Pixels that differ | Dice change |",
+        "|---|---|---|---|",
+        *checks,
+        "",
+        "## Made from",
+        "",
+        "| What | Value |",
+        "|---|---|",
+        *sources,
+    ]
+    return "\n".join(lines) + "\n"
