@@ -10,6 +10,7 @@ import typer
 
 from featherseg.cli import (
     data,
+    demo,
     doctor,
     evaluate,
     export,
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 
 app.add_typer(data.app, name="data")
+app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.command()(evaluate.evaluate)
 app.command()(export.export)

@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from featherseg.datasets.folder import paired_files
 from featherseg.datasets.layout import Dataset, load_json, named
 from featherseg.datasets.simulate import KINDS, Kind, simulate
 from featherseg.errors import DataError
-from featherseg.storage import write_bytes, write_json
-from featherseg.types import Case, Pixels
+from featherseg.images.raster import write_png
+from featherseg.storage import write_json
+from featherseg.types import Case
 
 CATALOG = "phantom.json"
 _SCHEMA = 1
@@ -67,8 +67,8 @@ def write_phantom(
         classes[name] = _kind(index, seed)
         case_seed, case_size = _draw_case(index, seed, size)
         pixels, mask = simulate(case_seed, classes[name], case_size)
-        _write_png(out / "images" / f"{name}.png", pixels)
-        _write_png(out / "masks" / f"{name}.png", mask * np.uint8(255))
+        write_png(out / "images" / f"{name}.png", pixels)
+        write_png(out / "masks" / f"{name}.png", mask * np.uint8(255))
     content = {"schema": _SCHEMA, "seed": seed, "size": list(size), "labels": classes}
     write_json(out / CATALOG, content)
 
@@ -84,11 +84,6 @@ def _draw_case(index: int, seed: int, size: tuple[int, int]) -> tuple[int, tuple
     rng = np.random.default_rng([seed, index])
     height, width = (round(side * rng.uniform(1 - _SIZE_SPREAD, 1 + _SIZE_SPREAD)) for side in size)
     return int(rng.integers(2**32)), (height, width)
-
-
-def _write_png(path: Path, pixels: Pixels) -> None:
-    _, encoded = cv2.imencode(".png", pixels)
-    write_bytes(path, encoded.tobytes())
 
 
 def _remove_earlier(out: Path) -> None:

@@ -9,10 +9,12 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import PIL.Image
 
 from featherseg.errors import ImageError
+from featherseg.storage import write_bytes
 from featherseg.types import Image, Mask, Pixels
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"})
@@ -79,6 +81,13 @@ def read_labels(path: str | Path) -> Mask:
             "store the number of each label instead of its color"
         )
     return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[:, :, 0])
+
+
+def write_png(path: Path, pixels: Pixels) -> None:
+    """Write uint8 pixels, gray (H, W) or RGB (H, W, 3), atomically; StorageError on failure."""
+    stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".png", stored)
+    write_bytes(path, encoded.tobytes())
 
 
 def image_size(path: str | Path) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from featherseg.losses import LOSSES
 from featherseg.networks import check_network_name, did_you_mean
 from featherseg.storage import sha256_json
 
-RECIPES = ("lighter_unet", "simplified_unet")
+RECIPES = ("demo", "lighter_unet", "simplified_unet")
 
 _CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False)
 _Count = Annotated[int, Field(ge=1)]
