@@ -56,9 +56,16 @@ def read_case(dataset: Dataset, case: Case) -> tuple[Image, Mask]:
 def case_hashes(dataset: Dataset) -> dict[str, str]:
     """Case id -> SHA-256 over the SHA-256 of its image file and of each mask file."""
     return {
-        case.id: sha256_json([sha256_file(path) for path in (case.image, *case.masks)])
+        case.id: sha256_json([_file_hash(path) for path in (case.image, *case.masks)])
         for case in dataset.cases
     }
+
+
+def _file_hash(path: Path) -> str:
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def images_sha256(dataset: Dataset) -> str:
