@@ -103,4 +103,7 @@ def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
     scale = 1 + z * z / n
     center = (proportion + z * z / (2 * n)) / scale
     half = z / scale * (proportion * (1 - proportion) / n + z * z / (4 * n * n)) ** 0.5
-    return max(0.0, center - half), min(1.0, center + half)
+    # At 0 and n successes one bound is exactly 0 or 1, which rounding would miss.
+    low = 0.0 if successes == 0 else center - half
+    high = 1.0 if successes == n else center + half
+    return low, high
