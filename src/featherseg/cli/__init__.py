@@ -15,6 +15,7 @@ from featherseg.cli import (
     evaluate,
     export,
     measure,
+    networks,
     predict,
     recipes,
     summarize,
@@ -44,6 +45,7 @@ app.command()(doctor.doctor)
 app.command()(evaluate.evaluate)
 app.command()(export.export)
 app.command()(measure.measure)
+app.command()(networks.networks)
 app.command()(predict.predict)
 app.command()(recipes.recipes)
 app.command()(summarize.summarize)
