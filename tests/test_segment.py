@@ -1,0 +1,57 @@
+"""The segmenter: the parts in the right order, on the image's own grid."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featherseg.bundle import Bundle, load_bundle
+from featherseg.preprocess import preprocess
+from featherseg.runtime import RUNTIMES
+from featherseg.segment import Segmenter
+from featherseg.types import Image
+from tests.tiny import SIZE, blob_images, tiny_logits, write_tiny_bundle
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return load_bundle(write_tiny_bundle(tmp_path_factory.mktemp("segment") / "bundle").folder)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_blobs_are_found_on_the_image_grid(bundle: Bundle, runtime: str) -> None:
+    segmenter = Segmenter.from_bundle(bundle, runtime)
+    images, masks = blob_images(4, seed=9, size=(120, 100))
+    for pixels, truth in zip(images, masks, strict=True):
+        found = segmenter(Image(pixels, None, "made"))
+        assert found.mask.shape == found.probability.shape == truth.shape
+        assert found.model_id == bundle.id
+        overlap = 2 * int((found.mask & truth).sum()) / (int(found.mask.sum()) + int(truth.sum()))
+        assert overlap > 0.9
+
+
+def test_probabilities_at_the_input_size_are_those_of_numpy(bundle: Bundle) -> None:
+    segmenter = Segmenter.from_bundle(bundle)
+    image = Image(blob_images(1, seed=3)[0][0], None, "made")
+    batch, _ = preprocess(image.pixels, segmenter.preprocessing)
+    expected = 1.0 / (1.0 + np.exp(-tiny_logits(batch, labels=1)[0]))
+    np.testing.assert_allclose(segmenter.probabilities(image), expected, atol=1e-5)
+    found = segmenter(image)
+    np.testing.assert_allclose(found.probability, expected[0], atol=1e-5)
+    assert found.image is image
+
+
+def test_several_labels(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "bundle", ("faint", "bright"), channels=1)
+    segmenter = Segmenter.from_bundle(bundle)
+    image = Image(blob_images(1, seed=3)[0][0], None, "made")
+    maps = segmenter.probabilities(image)
+    assert maps.shape == (3, *SIZE)
+    np.testing.assert_allclose(maps.sum(axis=0), 1.0, atol=1e-5)
+    found = segmenter(image)
+    assert found.labels == ("faint", "bright")
+    # Between dark and bright there is a rim where the label between is likeliest.
+    assert set(np.unique(found.mask)) == {0, 1, 2}
+    np.testing.assert_array_equal(found.mask[maps[0] > 0.5], 0)
+    np.testing.assert_array_equal(found.mask[maps[2] > 0.5], 2)
+    np.testing.assert_allclose(found.probability, 1.0 - maps[0], atol=1e-6)
