@@ -47,24 +47,25 @@ def preprocess(pixels: Pixels, expected: Preprocessing) -> tuple[Floats, Geometr
 def fit_pixels(pixels: Pixels, size: tuple[int, int], channels: int) -> Pixels:
     """Stretch to `size` (height, width) and give (h, w, channels) uint8.
 
-    Shrinking averages areas (no aliasing), enlarging is bilinear. Gray is repeated for three
-    channels; color is weighed by ITU-R BT.601 luma for one.
+    Shrinking averages areas (no aliasing), enlarging is bilinear, each axis for itself. Gray is
+    repeated for three channels; color is weighed by ITU-R BT.601 luma for one.
     """
     if pixels.ndim == 3 and channels == 1:
         pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    fitted = np.asarray(_stretch(pixels, size), dtype=np.uint8)
+    fitted = _stretch(pixels, size)
     if fitted.ndim == 2:
         fitted = np.repeat(fitted[:, :, np.newaxis], channels, axis=2)
     return fitted
 
 
 def _stretch(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    height, width = size
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    shrinks = pixels.shape[0] >= height and pixels.shape[1] >= width
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=interpolation), np.uint8)
+    """Shrink the axes that shrink, then enlarge the others: one may shrink and one grow."""
+    shrunk = (min(pixels.shape[0], size[0]), min(pixels.shape[1], size[1]))
+    for target, interpolation in ((shrunk, cv2.INTER_AREA), (size, cv2.INTER_LINEAR)):
+        if pixels.shape[:2] != target:
+            resized = cv2.resize(pixels, target[::-1], interpolation=interpolation)
+            pixels = np.asarray(resized, np.uint8)
+    return pixels
 
 
 def fit_mask(mask: Pixels, size: tuple[int, int]) -> Pixels:
