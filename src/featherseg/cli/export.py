@@ -15,8 +15,9 @@ def export(
 ) -> None:
     """Write a bundle with the best weights of a run, after checking it against PyTorch.
 
-    ONNX Runtime and OpenVINO must find the same masks on the run's validation images; otherwise
-    nothing is written. The old bundle is replaced only when the new one is complete.
+    ONNX Runtime and OpenVINO must find the same masks on the run's validation
+    images; otherwise nothing is written. An old bundle is replaced only when
+    the new one is complete.
 
     Example: featherseg export runs/first --out bundle
     """

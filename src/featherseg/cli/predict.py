@@ -22,11 +22,14 @@ def predict(
 ) -> None:
     """Segment images with a bundle; needs no PyTorch.
 
-    For each PNG, JPEG, TIFF or PPM image, OUT gets STEM.png on the image's own grid (0 and 255,
-    or label values where the bundle has several labels) and, if asked, STEM_overlay.png.
-    Images with equal stems keep their suffix (a_png.png, a_jpg.png); what would still clash is
-    numbered (a_png_2.png). predictions.json holds area and axes in px (and in mm with
-    --spacing-mm), the model's mean confidence, and what makes an image unlike the training images.
+    For each PNG, JPEG, TIFF or PPM image, OUT gets STEM.png on the image's
+    own grid (0 and 255, or label values where the bundle has several labels)
+    and, if asked, STEM_overlay.png. Images with equal stems keep their suffix
+    (a_png.png, a_jpg.png); what would still clash is numbered (a_png_2.png).
+
+    predictions.json holds area and axes in px (and in mm with --spacing-mm),
+    the model's mean confidence, the time from pixels to mask, and in what an
+    image is unlike the training images.
 
     Images that cannot be used are listed at the end, with exit status 1.
 

@@ -15,8 +15,8 @@ def verify(
 ) -> None:
     """Check a bundle's files, and its masks with every runtime installed here.
 
-    Exit status 0 when all agree with the logits stored in the bundle, 1 when one does not, 2
-    when a file is missing or changed.
+    Exit status 0 when all agree with the logits stored in the bundle, 1 when
+    one does not, 2 when a file is missing or changed.
 
     Example: featherseg verify bundle
     """
