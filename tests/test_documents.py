@@ -1,0 +1,80 @@
+"""What the documents say can be done is done here."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer
+
+from featherseg.cli import app
+from featherseg.datasets.phantom import write_phantom
+from featherseg.storage import sha256_bytes
+from tests.conftest import REPOSITORY
+from tests.tiny import write_tiny_bundle
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    return [line.split("#")[0].strip() for line in lines if line.startswith("featherseg ")]
+
+
+def test_the_python_example_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (example,) = blocks("python")
+    write_tiny_bundle(tmp_path / "demo" / "bundle")
+    write_phantom(tmp_path / "demo" / "fresh", 1, seed=1, size=(64, 64))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert printed.startswith("tiny ('lesion',)")
+    assert "foreground pixels" in printed
+
+
+@pytest.mark.parametrize("line", commands())
+def test_every_command_in_the_readme_exists_with_its_options(line: str) -> None:
+    command: Any = typer.main.get_command(app)
+    words = shlex.split(line)[1:]
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    known = {option for parameter in command.params for option in parameter.opts}
+    used = {word for word in words if word.startswith("--")}
+    assert used <= known
+
+
+def results() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "make_tables", REPOSITORY / "results" / "make_tables.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_score_table_is_made_from_the_committed_cases() -> None:
+    made = results()
+    assert made.with_table(README) == README, "run: python results/make_tables.py"
+    for name, summary in made.summaries().items():
+        table = (REPOSITORY / "results" / name / "cases.csv").read_bytes()
+        assert summary["cases_sha256"] == sha256_bytes(table)
+        assert f"({summary['n_lesion']} with a lesion)" in README
+
+
+def test_every_file_of_the_package_is_within_the_limits_of_the_house() -> None:
+    files = sorted((REPOSITORY / "src").rglob("*.py"))
+    long = {
+        path.name: count for path in files if (count := len(path.read_text().splitlines())) > 400
+    }
+    assert not long
