@@ -51,7 +51,7 @@ def test_correlation_is_pearsons() -> None:
         cv2.resize(p.astype(np.float32), (48, 48), interpolation=cv2.INTER_AREA).ravel()
         for p in (first, second)
     ]
-    expected = float(np.corrcoef(np.array(small, dtype=np.float64))[0, 1])
+    expected = np.asarray(np.corrcoef(np.array(small, dtype=np.float64)))[0, 1]
     assert correlation(signature(first), signature(second)) == pytest.approx(expected, abs=1e-5)
 
 

@@ -22,6 +22,7 @@ from featherseg.cli import (
     train,
     verify,
 )
+from featherseg.cli.console import stop_bars
 from featherseg.errors import FeatherSegError
 
 # Set before any numerical library is loaded: spinning threads make two shared cores several
@@ -58,9 +59,11 @@ def main() -> None:
     try:
         app()
     except FeatherSegError as error:
+        stop_bars()
         print(f"featherseg: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
+        stop_bars()
         print("featherseg: interrupted", file=sys.stderr)
         sys.exit(130)
 
