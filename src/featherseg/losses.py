@@ -30,7 +30,7 @@ def bce(logits: Tensor, mask: Tensor) -> Tensor:
 def dice(logits: Tensor, mask: Tensor) -> Tensor:
     """Soft Dice, 1 - 2 sum(p g) / (sum p + sum g), of each image and foreground label.
 
-    Lighter U-net paper, section 2.3; 1e-6 is added above and below, so that an image without
+    Lighter U-net paper, section 4.2; 1e-6 is added above and below, so that an image without
     the label costs 0 where nothing is found.
     """
     probability, truth = _foreground(logits, mask)
@@ -40,7 +40,7 @@ def dice(logits: Tensor, mask: Tensor) -> Tensor:
 
 
 def dice_bce(logits: Tensor, mask: Tensor) -> Tensor:
-    """Dice and cross-entropy, equally weighted (AL-Net, section 2.5)."""
+    """Dice and cross-entropy, equally weighted (AL-Net, section 3.4)."""
     return dice(logits, mask) + bce(logits, mask)
 
 

@@ -36,12 +36,12 @@ ConvSet = Callable[[int, int], ConvBlock]
 
 
 def regular(in_channels: int, out_channels: int) -> ConvBlock:
-    """A regular 3x3 convolution, norm, ReLU (section 2.4, "regular 3x3 convolution")."""
+    """A regular 3x3 convolution, norm, ReLU (section 3.2)."""
     return ConvBlock(conv3x3(in_channels, out_channels))
 
 
 def grouped(group_size: int, is_input: bool = False) -> ConvSet:
-    """A set of convolutions over `group_size` channels at a time (section 2.4).
+    """A set of convolutions over `group_size` channels at a time (section 3.2).
 
     A 3x3 group convolution, directly followed by a 1x1 convolution, then norm and ReLU. The
     first layer of the network is one group, but for a group size of 1; elsewhere the group
