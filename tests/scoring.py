@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from featherseg.types import Image, Mask, Segmentation
+from featherseg.case_table import Row
+from featherseg.evaluation import case_rows
+from featherseg.types import Case, Image, Mask, Segmentation
 
 HEIGHT, WIDTH = 30, 40
 DIAGONAL = 50.0
@@ -55,3 +57,18 @@ def segmenter(
         return Segmentation(mask, probability, labels, image, "model-1")
 
     return segment
+
+
+def rows_of(
+    name: str,
+    truth: Mask,
+    found: Mask,
+    about: tuple[str, str] = ("", ""),
+    labels: tuple[str, ...] = ("lesion",),
+    spacing_mm: tuple[float, float] | None = None,
+) -> list[Row]:
+    """The rows of one case; `about` is (group, class)."""
+    image = Image(np.zeros(truth.shape, np.uint8), spacing_mm, name)
+    segmentation = Segmentation(found, found.astype(np.float32), labels, image, "m1")
+    case = Case(name, about[0] or name, Path(name), (), about[1])
+    return list(case_rows(case, truth, segmentation, labels))

@@ -11,30 +11,13 @@ import pytest
 
 from featherseg.case_table import Row, write_cases_csv
 from featherseg.errors import DataError
-from featherseg.evaluation import case_rows
 from featherseg.metrics import EMPTY_MASK_RULE
 from featherseg.stats import bootstrap_interval, wilson
 from featherseg.storage import sha256_file, write_json
 from featherseg.summary import AVERAGES, Stamp, summarize, summarize_cases
-from featherseg.types import Case, Image, Mask, Segmentation
-from tests.scoring import DIAGONAL, blank, box
+from tests.scoring import DIAGONAL, blank, box, rows_of
 
 STAMP = Stamp("test", False, "safe", "ab" * 32, "cd" * 32, "validation", {"id": "m1"})
-
-
-def rows_of(
-    name: str,
-    truth: Mask,
-    found: Mask,
-    about: tuple[str, str] = ("", ""),
-    labels: tuple[str, ...] = ("lesion",),
-    spacing_mm: tuple[float, float] | None = None,
-) -> list[Row]:
-    """The rows of one case; `about` is (group, class)."""
-    image = Image(np.zeros(truth.shape, np.uint8), spacing_mm, name)
-    segmentation = Segmentation(found, found.astype(np.float32), labels, image, "m1")
-    case = Case(name, about[0] or name, Path(name), (), about[1])
-    return list(case_rows(case, truth, segmentation, labels))
 
 
 def example() -> list[Row]:

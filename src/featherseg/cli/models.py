@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featherseg.errors import FeatherSegError, RunError
+from featherseg.errors import FeatherSegError
 from featherseg.segment import Segmenter
 
 RUN_FILE = "run.json"
@@ -79,26 +79,21 @@ def _open_run(path: Path) -> Model:
     require("train")
     from featherseg.train.run import run_segmenter
 
+    segmenter = run_segmenter(path)
     about: dict[str, Any] = load_json(path / RUN_FILE)
-    try:
-        split = path / SPLIT_FILE
-        return Model(
-            segmenter=run_segmenter(path),
-            kind="run",
-            network=about["network"]["name"],
-            images_sha256=about["images_sha256"],
-            split_sha256=about["split_sha256"],
-            chosen_on=about["operating_point_chosen_on"],
-            split=split if split.is_file() else None,
-            fold=about.get("fold"),
-            history=_history(path / LOG_FILE),
-            cost=(),
-        )
-    except KeyError as error:
-        raise RunError(
-            f"{path / RUN_FILE}: expected the key {error}; the training may not have ended, "
-            "go on with: featherseg train ... --resume"
-        ) from error
+    split = path / SPLIT_FILE
+    return Model(
+        segmenter=segmenter,
+        kind="run",
+        network=about["network"]["name"],
+        images_sha256=about["images_sha256"],
+        split_sha256=about["split_sha256"],
+        chosen_on=about["operating_point_chosen_on"],
+        split=split if split.is_file() else None,
+        fold=about.get("fold"),
+        history=_history(path / LOG_FILE),
+        cost=(),
+    )
 
 
 def _history(path: Path) -> tuple[dict[str, Any], ...]:
