@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
+import PIL.Image
 import pytest
+from numpy.typing import NDArray
 
 from featherseg.datasets.phantom import write_phantom
 from tests.conftest import Cli
@@ -33,13 +34,20 @@ def label_maps(phantoms: Path, tmp_path: Path) -> Path:
     shutil.copytree(phantoms / "images", folder / "images")
     (folder / "masks").mkdir()
     for path in sorted((phantoms / "masks").iterdir()):
-        mask = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) > 0).astype(np.uint8)
+        mask = (stored(path) > 0).astype(np.uint8)
         rows = np.flatnonzero(mask.any(axis=1))
         if rows.size:
             mask[(rows[0] + rows[-1]) // 2 :] *= 2
-        cv2.imwrite(str(folder / "masks" / path.name), mask)
+        PIL.Image.fromarray(mask).save(folder / "masks" / path.name)
     (folder / "labels.json").write_text('{"1": "upper", "2": "lower"}')
     return folder
+
+
+def stored(path: Path) -> NDArray[np.uint8]:
+    """The values that stand in a gray PNG file."""
+    with PIL.Image.open(path) as opened:
+        assert opened.mode == "L"
+        return np.array(opened, np.uint8)
 
 
 def walk(cli: Cli, data: Path, layout: str, out: Path) -> None:
@@ -77,8 +85,8 @@ def test_a_folder_becomes_a_bundle(cli: Cli, phantoms: Path, tmp_path: Path) -> 
     predictions = json.loads((tmp_path / "masks" / "predictions.json").read_text())
     assert len(predictions["images"]) == 16
     for entry in predictions["images"]:
-        image = cv2.imread(str(phantoms / "images" / Path(entry["input"]).name))
-        mask = cv2.imread(str(tmp_path / "masks" / entry["mask"]), cv2.IMREAD_UNCHANGED)
+        image = stored(phantoms / "images" / Path(entry["input"]).name)
+        mask = stored(tmp_path / "masks" / entry["mask"])
         assert mask.shape == image.shape[:2]
         assert set(np.unique(mask)) <= {0, 255}
         assert entry["measurements"][0]["area_px"] == np.count_nonzero(mask)
@@ -96,7 +104,7 @@ def test_label_maps_work_from_end_to_end(cli: Cli, label_maps: Path, tmp_path: P
     assert manifest["labels"] == ["upper", "lower"]
     predictions = json.loads((tmp_path / "masks" / "predictions.json").read_text())
     for entry in predictions["images"]:
-        mask = cv2.imread(str(tmp_path / "masks" / entry["mask"]), cv2.IMREAD_UNCHANGED)
+        mask = stored(tmp_path / "masks" / entry["mask"])
         assert set(np.unique(mask)) <= {0, 1, 2}
         assert [each["label"] for each in entry["measurements"]] == ["upper", "lower"]
 
