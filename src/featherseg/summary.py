@@ -70,6 +70,7 @@ _ALL = _Over(
     "all images, both empty = 1",
     lambda scores, metric: scores[metric] if scores["area_true"] or scores["area_found"] else 1.0,
 )
+_EVERY = _Over("all images", lambda scores, metric: scores[metric])
 _DEFINED = _Over("images where it is defined", lambda scores, metric: scores[metric])
 
 # What a summary averages: name -> (metric, over which images).
@@ -80,7 +81,7 @@ AVERAGES: Mapping[str, tuple[str, _Over]] = {
     "iou_all": ("iou", _ALL),
     "precision": ("precision", _DEFINED),
     "recall": ("recall", _LESION),
-    "accuracy": ("accuracy", _DEFINED),
+    "accuracy": ("accuracy", _EVERY),
     "hd95": ("hd95", _LESION),
     "assd": ("assd", _LESION),
 }

@@ -20,8 +20,8 @@ def box(label: int = 1, left: int = 20) -> Mask:
     return mask
 
 
-# An antialiased line of one pixel lets a little of the image through.
-TOLERANCE = 30
+# An antialiased line of one pixel lets some of what is below it through.
+TOLERANCE = 50
 
 
 def has_color(pixels: Pixels, color: tuple[int, int, int]) -> bool:
@@ -54,7 +54,9 @@ def test_found_lies_over_the_truth_and_both_are_seen() -> None:
     drawn = overlay(gray(), box(left=20), box(left=30))
     assert has_color(drawn, FOUND_COLORS[0])
     assert has_color(drawn, TRUTH_COLORS[0])
-    assert not has_color(overlay(gray(), box(), box()), TRUTH_COLORS[0])
+    agreeing = overlay(gray(), box(), box())
+    assert has_color(agreeing[20, 35], FOUND_COLORS[0])
+    assert has_color(agreeing[19, 35], TRUTH_COLORS[0])
 
 
 def test_labels_have_colors_of_their_own() -> None:
@@ -85,7 +87,7 @@ def test_large_images_get_thicker_outlines() -> None:
     mask = pixels.copy()
     mask[300:900, 300:900] = 1
     column = (overlay(pixels, mask)[280:320, 600] == FOUND_COLORS[0]).all(axis=1)
-    assert 3 <= column.sum() <= 5
+    assert 5 <= column.sum() <= 8
 
 
 @pytest.mark.parametrize("name", ["mask", "true mask"])

@@ -16,7 +16,9 @@ FOUND_COLORS: tuple[Color, ...] = ((230, 159, 0), (204, 121, 167), (240, 228, 66
 TRUTH_COLORS: tuple[Color, ...] = ((86, 180, 233), (0, 158, 115), (255, 255, 255))
 _FILL_OPACITY = 0.14
 # One pixel of outline for this many pixels of the shorter side, so that large frames stay legible.
-_PIXELS_PER_OUTLINE_PIXEL = 300
+_PIXELS_PER_OUTLINE_PIXEL = 220
+# The truth lies below and a little wider, so that it is seen where both agree.
+_TRUTH_MARGIN_PX = 2
 
 
 def overlay(pixels: Pixels, mask: Mask, truth: Mask | None = None) -> Pixels:
@@ -33,9 +35,10 @@ def overlay(pixels: Pixels, mask: Mask, truth: Mask | None = None) -> Pixels:
             )
     canvas = np.stack([pixels] * 3, axis=2) if pixels.ndim == 2 else pixels.copy()
     _fill(canvas, mask)
+    width_px = max(1, round(min(mask.shape) / _PIXELS_PER_OUTLINE_PIXEL))
     if truth is not None:
-        _outline(canvas, truth, TRUTH_COLORS)
-    _outline(canvas, mask, FOUND_COLORS)
+        _outline(canvas, truth, TRUTH_COLORS, width_px + _TRUTH_MARGIN_PX)
+    _outline(canvas, mask, FOUND_COLORS, width_px)
     return canvas
 
 
@@ -53,8 +56,7 @@ def _fill(canvas: Pixels, mask: Mask) -> None:
         canvas[part] = np.round(blended).astype(np.uint8)
 
 
-def _outline(canvas: Pixels, mask: Mask, colors: tuple[Color, ...]) -> None:
-    width_px = max(1, round(min(mask.shape) / _PIXELS_PER_OUTLINE_PIXEL))
+def _outline(canvas: Pixels, mask: Mask, colors: tuple[Color, ...], width_px: int) -> None:
     for label in _labels(mask):
         part = (mask == label).astype(np.uint8)
         contours, _ = cv2.findContours(part, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
