@@ -1,6 +1,7 @@
 """From a run to a bundle: the files, the comparison, and nothing left behind when it fails."""
 
 import json
+import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,8 @@ from featherseg.bundle import FILES, MANIFEST_FILE, Bundle, load_bundle, read_ch
 from featherseg.datasets.pack import Packed
 from featherseg.errors import BundleError, RunError, StorageError
 from featherseg.export import Trained, export_bundle, export_trained, torch_logits
-from featherseg.preprocess import normalize
+from featherseg.export.models import write_ir, write_onnx
+from featherseg.preprocess import Preprocessing, normalize
 from featherseg.runtime import RUNTIMES, open_session
 from featherseg.train.loop import fit
 from featherseg.train.recipe import load_recipe
@@ -197,6 +199,48 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(StorageError, match="No space left on device"):
         export_trained(trained(Tiny()), tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_failed_rename_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool
+) -> None:
+    fake_models(monkeypatch)
+    out = tmp_path / "bundle"
+    before = export_trained(trained(Tiny()), out).id if exists else None
+    rename = os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if Path(source).name == "new":
+            raise OSError(13, "Permission denied")
+        rename(source, target)
+
+    monkeypatch.setattr("os.replace", refuse)
+    with pytest.raises(StorageError, match="Permission denied"):
+        export_trained(trained(Tiny()), out, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == (["bundle"] if exists else [])
+    assert not exists or load_bundle(out).id == before
+
+
+def test_the_precision_that_predict_will_use_is_compared_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_models(monkeypatch)
+    monkeypatch.setattr(exporting, "default_precision", lambda: "bf16")
+    *_, last = export_trained(trained(Tiny()), tmp_path / "bundle").manifest.checks
+    # OpenVINO computes in f32 where the processor has no bf16.
+    assert last.runtime == "openvino"
+    assert last.precision in ("bf16", "f32")
+    assert last.largest_difference < 0.02
+
+
+def test_what_the_exporters_refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    with pytest.raises(BundleError, match="OpenVINO cannot convert"):
+        write_ir(tmp_path / "bad.onnx", tmp_path / "bad.xml")
+    monkeypatch.setattr(torch.onnx, "export", lambda *arguments, **named: None)
+    with pytest.raises(BundleError, match="gave no program"):
+        write_onnx(Tiny(), Preprocessing(SIZE), tmp_path / "none.onnx")
 
 
 def test_an_unfinished_run(tmp_path: Path, run: Path) -> None:

@@ -215,8 +215,18 @@ def _built_beside(out: Path) -> Iterator[Path]:
             new, old = Path(scratch) / "new", Path(scratch) / "old"
             new.mkdir()
             yield new
-            if out.exists():
-                os.replace(out, old)
-            os.replace(new, out)
+            _swap(new, out, old)
     except OSError as error:
         raise StorageError(f"cannot write {out}: {error.strerror or error}") from error
+
+
+def _swap(new: Path, out: Path, old: Path) -> None:
+    """Rename `new` to `out` and what stood there to `old`; on an error `out` is as before."""
+    if out.exists():
+        os.replace(out, old)
+    try:
+        os.replace(new, out)
+    except OSError:
+        if old.exists():
+            os.replace(old, out)
+        raise

@@ -55,7 +55,10 @@ def available_devices() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class OpenVinoSession:
-    """A compiled model for one input shape; not to be shared between threads."""
+    """A compiled model for one input shape; not to be shared between threads.
+
+    ``precision`` is the one it really computes in.
+    """
 
     request: Any
     precision: str
@@ -92,4 +95,6 @@ def open_openvino(
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise BundleError(f"OpenVINO cannot run {model}: {reason}; export it again") from error
-    return OpenVinoSession(compiled.create_infer_request(), precision)
+    # A processor without bf16 instructions computes in f32 whatever was asked for.
+    used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+    return OpenVinoSession(compiled.create_infer_request(), used)
