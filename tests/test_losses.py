@@ -114,7 +114,7 @@ def test_finite_on_empty_and_full_masks(
     logits.requires_grad_()
     mask = torch.full((2, 64, 64), int(label == "full") * max(1, channels - 1))
     value = LOSSES[name](logits, mask)
-    value.backward()
+    torch.autograd.backward(value)
     assert value.dtype == torch.float32
     assert torch.isfinite(value)
     assert logits.grad is not None
@@ -124,7 +124,7 @@ def test_finite_on_empty_and_full_masks(
 def test_an_image_without_lesion_pushes_probability_down() -> None:
     for name, loss in LOSSES.items():
         logits = torch.zeros(1, 1, 16, 16, requires_grad=True)
-        loss(logits, torch.zeros(1, 16, 16, dtype=torch.long)).backward()
+        torch.autograd.backward(loss(logits, torch.zeros(1, 16, 16, dtype=torch.long)))
         assert logits.grad is not None
         # Plain Dice has next to no slope there: that is the paper's loss.
         assert name == "dice" or (logits.grad > 0).all()

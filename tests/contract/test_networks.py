@@ -105,7 +105,7 @@ def test_channels(name: str, inputs: int, outputs: int) -> None:
 @every_network
 def test_backward_reaches_every_parameter(name: str) -> None:
     network = narrow(name)
-    network(torch.rand(2, 3, 32, 32)).square().mean().backward()
+    torch.autograd.backward(network(torch.rand(2, 3, 32, 32)).square().mean())
     for parameter_name, parameter in network.named_parameters():
         assert parameter.grad is not None, parameter_name
         # A bias before a batch norm has no effect; every weight has one.
@@ -125,7 +125,7 @@ def test_overfits_one_small_batch(name: str) -> None:
     for _ in range(60):
         loss = dice_bce(network(images), mask)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
     assert loss < 0.2
 

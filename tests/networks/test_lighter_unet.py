@@ -86,4 +86,4 @@ def test_bottleneck_dropout_acts_in_training_only() -> None:
     network = build_network("light_unet", width=8)
     assert not torch.equal(network(image), network(image))
     assert torch.equal(network.eval()(image), network(image))
-    assert build_network("unet_bilinear", width=8).get_submodule("dropout").p == 0.0  # type: ignore[union-attr]
+    assert build_network("unet_bilinear", width=8).get_submodule("dropout").p == 0.0

@@ -220,7 +220,7 @@ def _explain(error: ValidationError) -> str:
         section = _NESTED.get(names[0], Recipe) if len(names) > 1 else Recipe
         known = [entry.name for entry in dataclasses.fields(section)]
         return f"unknown key '{where}'{did_you_mean(names[-1], known)}"
-    if first["type"] == "missing_argument":
+    if first["type"] in ("missing", "missing_argument"):
         return f"the key '{where}' is missing"
     return f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}"
 
