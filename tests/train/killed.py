@@ -85,6 +85,7 @@ def outcome(out: Path) -> dict[str, Any]:
             digest.update(name.encode() + file.get_tensor(name).tobytes())
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     run = json.loads((out / "run.json").read_text())
+    assert not list(out.glob(".*.tmp"))
     clockless = [{key: line[key] for key in line if key != "seconds"} for line in lines]
     return {"sha256": digest.hexdigest(), "log": clockless, "point": run["operating_point"]}
 

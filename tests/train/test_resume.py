@@ -16,7 +16,7 @@ from tests.conftest import REPOSITORY
 from tests.train.blobs import SETTINGS, blob_pack, halves
 
 # Three epochs of three steps, each epoch with a tick more; an epoch renames up to four files.
-FEW = ["step:1", "step:6", "rename:4"]
+FEW = ["rename:1", "step:6", "rename:4"]
 ALL = [f"step:{number}" for number in range(1, 13)] + [f"rename:{n}" for n in range(1, 14)]
 
 

@@ -14,7 +14,7 @@ def networks(
     name: Annotated[str | None, typer.Argument(help="Show one network's card.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON.")] = False,
 ) -> None:
-    """List the networks: parameters and multiply-accumulates, ours and the papers'.
+    """List the networks, their sizes and the published ones.
 
     Examples: featherseg networks --json; featherseg networks lighter_unet_16
     """
@@ -28,21 +28,27 @@ def networks(
     if as_json:
         print_json(chosen)
         return
-    output.print(_table(chosen))
+    output().print(_table(chosen))
     for each in chosen:
         if each["note"]:
-            output.print(f"{each['name']}: {each['note']}", markup=False)
+            output().print(f"{each['name']}: {each['note']}", markup=False)
     if name:
-        output.print(f"\n{story(name)}", markup=False)
+        output().print(f"\n{story(name)}", markup=False)
 
 
 def _table(chosen: list[dict[str, Any]]) -> "Table":
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(caption="GMACs: 10^9 multiply-accumulates for one image of the input size")
+    # Fits a terminal of 80 columns.
+    table = Table(
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        caption="GMACs: 10^9 multiply-accumulates for one image of the input size",
+    )
     for column in ("network", "status"):
         table.add_column(column, no_wrap=True)
-    for column in ("parameters", "published", "fused", "GMACs", "published", "input"):
+    for column in ("parameters", "published", "GMACs", "published", "input"):
         table.add_column(column, justify="right", no_wrap=True)
     for each in chosen:
         row = each["published"][0]
@@ -51,7 +57,6 @@ def _table(chosen: list[dict[str, Any]]) -> "Table":
             each["status"],
             f"{each['parameters']:,}",
             _published(row["parameters"], each["status"]),
-            f"{each['fused']:,}",
             f"{each['gmacs']:.2f}",
             "" if row["gflops"] is None else f"{row['gflops']:g}",
             "x".join(str(side) for side in each["input_size"]),

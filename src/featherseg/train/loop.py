@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 RECIPE_FILE = "recipe.yaml"
 SPLIT_FILE = "split.json"
 LOG_FILE = "log.jsonl"
+# What a run that was killed while it wrote a file leaves (storage.replacing).
+_HALF_WRITTEN = ".*.tmp"
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ def fit(
     check_inputs(recipe, data, subsets)
     check_folder(out, recipe, resume)
     with locked(out, "training"):
+        for leftover in out.glob(_HALF_WRITTEN):
+            leftover.unlink()
         write_text(out / RECIPE_FILE, to_yaml(recipe))
         if provenance and "split" in provenance:
             write_json(out / SPLIT_FILE, provenance["split"])
@@ -254,7 +258,8 @@ def check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
     """Refuse a folder that holds something else, or a run that was not asked to be resumed."""
     if out.exists() and not out.is_dir():
         raise RunError(f"{out}: expected a folder for the run, found a file")
-    present = {entry.name for entry in out.iterdir()} - {".lock"} if out.is_dir() else set()
+    entries = list(out.iterdir()) if out.is_dir() else []
+    present = {each.name for each in entries if not each.match(_HALF_WRITTEN)} - {".lock"}
     if not present:
         return
     if not resume:
