@@ -1,54 +1,88 @@
-"""What the verbs share when they talk: a progress bar and JSON on standard output."""
+"""What the verbs share when they talk: consoles, progress bars and JSON on standard output.
+
+Rich takes a tenth of a second to import, as long as a small image takes to be segmented: it is
+loaded when the first bar or table is drawn, not before.
+"""
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator
+from functools import cache
 from operator import length_hint
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn
 
 Item = TypeVar("Item")
 
-# Progress and remarks go to stderr, so that --json on stdout can be piped.
-remarks = Console(stderr=True, highlight=False)
-output = Console(highlight=False)
-_running: list[Progress] = []
+# What is done sooner shows no bar.
+_SILENT_SECONDS = 1.0
+_running: list["Progress"] = []
 
 
-def progress_bar(*extra: TextColumn) -> Progress:
+@cache
+def output() -> "Console":
+    """Standard output: results, and with --json nothing but JSON."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+@cache
+def remarks() -> "Console":
+    """Standard error: progress and remarks, so that --json on stdout can be piped."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def progress_bar(*extra: "TextColumn") -> "Progress":
     """A progress display on stderr: description, bar, count, elapsed and remaining time."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=28),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         *extra,
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=remarks,
+        console=remarks(),
     )
 
 
 def tracked(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
-    """Yield `items` while a progress bar named `description` moves on stderr."""
-    with progress_bar() as progress:
-        _running.append(progress)
-        task = progress.add_task(description, total=total or length_hint(items) or None)
-        try:
-            for item in items:
-                yield item
-                progress.advance(task)
-        finally:
-            _running.remove(progress)
+    """Yield `items`; a bar named `description` moves on stderr where that takes a while."""
+    count = total or length_hint(items) or None
+    started = time.monotonic()
+    bar = None
+    done = 0
+    try:
+        for item in items:
+            yield item
+            done += 1
+            if bar is None and time.monotonic() - started > _SILENT_SECONDS:
+                bar = progress_bar()
+                bar.add_task(description, total=count)
+                bar.start()
+                _running.append(bar)
+            if bar is not None:
+                bar.update(bar.task_ids[0], completed=done)
+    finally:
+        if bar is not None and bar in _running:
+            bar.stop()
+            _running.remove(bar)
 
 
 def stop_bars() -> None:
@@ -57,8 +91,8 @@ def stop_bars() -> None:
     An error in the loop around `tracked` leaves its generator suspended: the bar's thread
     would go on drawing, and deadlock when the garbage collector closes it.
     """
-    for progress in _running:
-        progress.stop()
+    while _running:
+        _running.pop().stop()
 
 
 def print_json(value: Any) -> None:

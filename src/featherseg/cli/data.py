@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from featherseg.audit import Audit
 
 app = typer.Typer(
-    help="Audit, split and pack a folder of images and masks, or simulate one.",
+    help="Audit, split, pack or simulate a data set.",
     no_args_is_help=True,
 )
 
@@ -136,11 +136,11 @@ def phantom(
 
 def _say(text: str) -> None:
     """Print one line as it is: names may hold brackets, which rich would take for markup."""
-    output.print(text, markup=False, soft_wrap=True)
+    output().print(text, markup=False, soft_wrap=True)
 
 
 def _warn(text: str, style: str) -> None:
-    remarks.print(text, style=style, markup=False, soft_wrap=True)
+    remarks().print(text, style=style, markup=False, soft_wrap=True)
 
 
 def _refuse_file(out: Path, overwrite: bool) -> None:
@@ -162,7 +162,7 @@ def _print_findings(findings: "Audit") -> None:
             table.add_row(name, str(len(value)), escape(_listed(value)))
     for label, (expected, found) in findings.expected.items():
         table.add_row(f"expected {label}", str(expected), f"found {found}")
-    output.print(table)
+    output().print(table)
     for warning in findings.warnings:
         _warn(f"warning: {warning}", "yellow")
     if findings.split_intact is False:

@@ -18,9 +18,10 @@ def demo(
         bool, typer.Option("--overwrite", help="Replace an earlier demo in --out.")
     ] = False,
 ) -> None:
-    """Simulate ultrasound, train, score and deploy a small network; a few minutes on two cores.
+    """Go the whole way once, on simulated ultrasound.
 
-    Writes report.html (open it in a browser), summary.json, and the data, run, scores and bundle.
+    Simulates, trains, scores and deploys a small network in a few minutes on two cores. Writes
+    report.html (open it in a browser), summary.json, and the data, run, scores and bundle.
 
     Example: featherseg demo --out demo
     """
@@ -33,10 +34,10 @@ def demo(
 
     prepare_folder(out, overwrite)
     show = Display(
-        say=lambda text: remarks.print(text, markup=False, style="bold"),
+        say=lambda text: remarks().print(text, markup=False, style="bold"),
         track=lambda items, what: tracked(items, what, len(items)),
         training=training_progress,
     )
     report = run_demo(out, settings or [], cases, seed, show)
-    output.print(f"bundle: {out / 'bundle'}", markup=False, soft_wrap=True)
-    output.print(f"report: {report}", markup=False, soft_wrap=True)
+    output().print(f"bundle: {out / 'bundle'}", markup=False, soft_wrap=True)
+    output().print(f"report: {report}", markup=False, soft_wrap=True)

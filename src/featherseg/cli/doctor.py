@@ -7,7 +7,7 @@ import typer
 
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show versions, the processor's capabilities, devices, precision and missing extras.
+    """Show versions, processor, devices and missing extras.
 
     Nothing is sent anywhere and PyTorch is not imported.
 

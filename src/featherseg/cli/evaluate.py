@@ -39,9 +39,10 @@ def evaluate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Score a model and write cases.csv, summary.json and report.html.
+    """Score a model: a table of cases, a summary and a report.
 
-    Every image counts at its own resolution: a missed lesion as 0, a false alarm as 0.
+    Writes cases.csv, summary.json and report.html. Every image counts at its own resolution: a
+    missed lesion as 0, a false alarm as 0.
     `--subset all` without a split scores any other data set and is stamped as external.
 
     Examples:
@@ -75,7 +76,7 @@ def evaluate(
         opened.segmenter, dataset, case_ids, lambda cases: tracked(cases, "Scoring", total)
     )
     summary = write_scores(evaluation, _stamp(opened, dataset, chosen, subset), out)
-    with remarks.status("Drawing the report"):
+    with remarks().status("Drawing the report"):
         title = f"{opened.network} on {layout}, {subset.value}"
         report = evaluation_report(title, summary, evaluation, opened.segmenter, dataset)
         report = replace(report, history=opened.history, cost=opened.cost + report.cost)

@@ -13,7 +13,7 @@ def export(
         bool, typer.Option("--overwrite", help="Replace a bundle that stands there.")
     ] = False,
 ) -> None:
-    """Write a bundle with the best weights of a run, after checking it against PyTorch.
+    """Turn a run into a bundle, checked against PyTorch.
 
     ONNX Runtime and OpenVINO must find the same masks on the run's validation
     images; otherwise nothing is written. An old bundle is replaced only when
@@ -28,7 +28,7 @@ def export(
     from featherseg.cli.verify import described
     from featherseg.export import export_bundle
 
-    with remarks.status("Exporting and comparing the runtimes"):
+    with remarks().status("Exporting and comparing the runtimes"):
         bundle = export_bundle(run, out, overwrite)
     for check in bundle.manifest.checks:
         typer.echo(described(check))

@@ -21,11 +21,11 @@ def measure(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure masks: area, axes, center; in px, and in mm when spacing is given.
+    """Measure masks: area, axes, center.
 
-    A mask holds 0 and 255, or label values 0 to K. The axes are those of each
-    label's largest connected part. Files that cannot be used are listed at the
-    end, with exit status 1.
+    In px, and in mm when spacing is given. A mask holds 0 and 255, or label values 0 to K. The
+    axes are those of each label's largest connected part. Files that cannot be used are listed
+    at the end, with exit status 1.
 
     Examples:
 

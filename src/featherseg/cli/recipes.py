@@ -8,13 +8,14 @@ import typer
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Print this recipe as YAML.")] = None,
 ) -> None:
-    """List the built-in recipes, or print one to start your own from.
+    """List the built-in recipes, or print one.
 
     Example: featherseg recipes simplified_unet > mine.yaml
     """
     from featherseg.extras import require
 
     require("train")
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from featherseg.cli.console import output
@@ -23,10 +24,15 @@ def recipes(
     if name:
         typer.echo(recipe_text(name), nl=False)
         return
-    table = Table("recipe", "network", "input", "epochs", "batch", "lr", "loss")
+    # Fits a terminal of 80 columns.
+    table = Table(
+        *("recipe", "network", "input", "epochs", "batch", "loss"),
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for each in RECIPES:
         recipe = load_recipe(each)
         size = "x".join(str(side) for side in recipe.input_size)
-        numbers = (recipe.epochs, recipe.batch_size, recipe.lr)
-        table.add_row(each, recipe.network, size, *(f"{n:g}" for n in numbers), recipe.loss)
-    output.print(table)
+        numbers = (recipe.epochs, recipe.batch_size)
+        table.add_row(each, recipe.network, size, *map(str, numbers), recipe.loss)
+    output().print(table)

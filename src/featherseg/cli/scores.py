@@ -12,15 +12,15 @@ from featherseg.report.words import METRIC_NAMES, notes
 def print_summary(summary: Mapping[str, Any]) -> None:
     """Print what was scored, the averages, presence, each class, and the rule."""
     _say(_headline(summary))
-    output.print(_averages(summary))
+    output().print(_averages(summary))
     presence = summary["presence"]
     _say(_proportion("sensitivity of presence", presence["sensitivity"], "seen"))
     _say(_proportion("specificity of presence", presence["specificity"], "rightly left empty"))
     for what, parts in (("class", "per_class"), ("label", "per_label")):
         if summary.get(parts):
-            output.print(_parts(what, summary[parts]))
+            output().print(_parts(what, summary[parts]))
     for note in notes(summary):
-        output.print(f"note: {note}", style="yellow", markup=False)
+        output().print(f"note: {note}", style="yellow", markup=False)
     _say("Empty masks: " + "; ".join(summary["rule"]) + ".")
 
 
@@ -84,4 +84,4 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 
 def _say(text: str) -> None:
-    output.print(text, markup=False)
+    output().print(text, markup=False)

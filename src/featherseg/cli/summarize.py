@@ -10,7 +10,7 @@ def summarize(
     cases: Annotated[Path, typer.Argument(help="A cases.csv.", metavar="CASES.csv")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Make the figures of a summary again from its table of cases alone.
+    """Make a summary again from its table of cases.
 
     Only the stamp (subset, split, model) is taken from the summary.json beside the table.
 

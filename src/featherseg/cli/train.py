@@ -33,10 +33,10 @@ def train(
         bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")
     ] = False,
 ) -> None:
-    """Train a network and write a run folder: weights, curves, log and all that export needs.
+    """Train a network into a run folder.
 
-    An interrupted run goes on with the same command and --resume, and ends with the weights it
-    would have had.
+    The folder holds weights, curves, log and all that export needs. An interrupted run goes on
+    with the same command and --resume, and ends with the weights it would have had.
 
     Examples:
 
@@ -85,7 +85,7 @@ def train(
         f"--out {out}/test",
         f"  featherseg export {out} --out {out}/bundle",
     ):
-        output.print(line, markup=False, soft_wrap=True)
+        output().print(line, markup=False, soft_wrap=True)
 
 
 @contextmanager

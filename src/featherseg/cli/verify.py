@@ -13,7 +13,7 @@ def verify(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder, as `featherseg export` wrote it.")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check a bundle's files, and its masks with every runtime installed here.
+    """Check a bundle's files and compare the runtimes.
 
     Exit status 0 when all agree with the logits stored in the bundle, 1 when
     one does not, 2 when a file is missing or changed.
