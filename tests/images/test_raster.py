@@ -222,3 +222,10 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     gif = saved(tmp_path / "a.gif", PIL.Image.fromarray(GRAY)).rename(tmp_path / "gif.png")
     with pytest.raises(ImageError, match="expected a PNG, JPEG, TIFF or PPM image"):
         raster.read_image(gif)
+
+
+@pytest.mark.parametrize("shape", [(9, 13), (9, 13, 3)])
+def test_written_png_files_are_read_back_equal(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    raster.write_png(tmp_path / "new" / "a.png", pixels)
+    assert np.array_equal(raster.read_image(tmp_path / "new" / "a.png").pixels, pixels)

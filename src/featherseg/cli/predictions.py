@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 import featherseg
 from featherseg.bundle import Bundle
 from featherseg.errors import ImageError, StorageError
 from featherseg.images import read_image
 from featherseg.images.overlay import overlay
+from featherseg.images.raster import write_png
 from featherseg.likeness import image_statistics, unlike
 from featherseg.measure import Spacing, as_json, confidence, measure
 from featherseg.segment import Segmenter
-from featherseg.storage import write_bytes, write_json
-from featherseg.types import Mask, Pixels, Segmentation
+from featherseg.storage import write_json
+from featherseg.types import Mask, Segmentation
 
 PREDICTIONS_FILE = "predictions.json"
 _SCHEMA = 1
@@ -140,18 +139,11 @@ def _predict_one(
 
 
 def _draw(found: Segmentation, target: Target) -> None:
-    _write_png(target.mask, shown_mask(found.mask, found.labels))
+    write_png(target.mask, shown_mask(found.mask, found.labels))
     if target.overlay is not None:
-        rgb = overlay(found.image.pixels, found.mask)
-        _write_png(target.overlay, rgb[..., ::-1])
+        write_png(target.overlay, overlay(found.image.pixels, found.mask))
 
 
 def shown_mask(mask: Mask, labels: tuple[str, ...]) -> Mask:
     """The values of a mask file: 0 and 255 for one label, the labels themselves for several."""
     return mask * 255 if len(labels) == 1 else mask
-
-
-def _write_png(path: Path, pixels: Pixels) -> None:
-    """Write gray (H, W) or BGR (H, W, 3) pixels."""
-    _, encoded = cv2.imencode(".png", pixels)
-    write_bytes(path, encoded.tobytes())
