@@ -103,15 +103,13 @@ def training_progress() -> "Iterator[Callable[[Tick], None]]":
         task = bar.add_task("training", total=None, loss="-", dice="-")
 
         def tell(tick: "Tick") -> None:
+            done = (tick.epoch - 1) * tick.steps + tick.step
+            if bar.tasks[0].total is None:
+                # A resumed run begins here: what it skips must not count as speed.
+                bar.reset(task, total=tick.epochs * tick.steps, completed=done)
             dice = "-" if tick.validation_dice is None else f"{tick.validation_dice:.3f}"
-            bar.update(
-                task,
-                description=f"epoch {tick.epoch}/{tick.epochs}",
-                total=tick.epochs * tick.steps,
-                completed=(tick.epoch - 1) * tick.steps + tick.step,
-                loss=f"{tick.loss:.4f}",
-                dice=dice,
-            )
+            epoch = f"epoch {tick.epoch}/{tick.epochs}"
+            bar.update(task, description=epoch, completed=done, loss=f"{tick.loss:.4f}", dice=dice)
 
         yield tell
 

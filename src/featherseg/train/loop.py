@@ -100,7 +100,8 @@ def fit(
 
     `subsets` names the cases of "train" and "validation". `provenance` may hold `protocol`,
     `split_sha256`, `fold` and `split` (the split file's content). With `resume` an interrupted
-    run goes on from its last checkpoint and ends with the weights it would have had.
+    run goes on from its last checkpoint and ends with the weights it would have had, bit for
+    bit on the same processor with the same number of threads.
 
     Raises RecipeError and DataError where recipe and data do not fit, RunError for a folder
     that is in the way, a resumed run whose recipe or data changed, and a loss that is not

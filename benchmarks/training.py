@@ -1,0 +1,158 @@
+"""Training speed of one network: eager float32 against the training loop's own setting.
+
+    python benchmarks/training.py [NETWORK] [--size 256] [--batch 8] [--rounds 10] [--json]
+
+A step is forward, loss, backward and Adam. The contenders take turns, so that a busy machine
+slows them alike; compare the ratios, not the images per second. "loop" is what `featherseg
+train` does on this machine: channels last, and bf16 where the processor has AMX or on a GPU;
+"loop with data" adds drawing and augmenting each batch. Without AMX only channels last helps.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from itertools import count
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from featherseg.losses import weight_balance
+from featherseg.networks import build_network
+from featherseg.runtime.cpu import available_cores, capabilities
+from featherseg.train.augment import augment
+from featherseg.train.loader import Samples, augment_random
+from featherseg.train.precision import pick_device, pick_precision
+from featherseg.train.recipe import load_recipe
+
+_BASELINE = "eager f32"
+_WARM_UP = 2
+
+Step = Callable[[], None]
+Batch = tuple[Tensor, Tensor]
+
+
+def contenders(name: str, size: int, batch_size: int) -> dict[str, Step]:
+    """One training step of each setting, by name."""
+    device = pick_device()
+    samples = random_samples(batch_size, size, device)
+    precision = pick_precision("auto", device.type)
+    loop = f"loop ({precision})"
+    fixed = samples.batch(np.arange(batch_size))
+    plain = (fixed[0].contiguous(), fixed[1])
+    recipe = load_recipe("simplified_unet")
+    steps = count()
+
+    def augmented() -> Batch:
+        drawn = samples.batch(np.arange(batch_size))
+        return augment(*drawn, recipe.augment, augment_random(0, next(steps)))
+
+    return {
+        _BASELINE: training_step(name, lambda: plain, device, "32-true", channels_last=False),
+        "channels last f32": training_step(name, lambda: fixed, device, "32-true"),
+        loop: training_step(name, lambda: fixed, device, precision),
+        f"{loop} with data": training_step(name, augmented, device, precision),
+    }
+
+
+def random_samples(count: int, size: int, device: torch.device) -> Samples:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    masks = (images[..., 0] > 200).astype(np.uint8)
+    return Samples(torch.from_numpy(images).to(device), torch.from_numpy(masks).to(device))
+
+
+def training_step(
+    name: str,
+    draw: Callable[[], Batch],
+    device: torch.device,
+    precision: str,
+    channels_last: bool = True,
+) -> Step:
+    """A function that does one step on a batch that `draw` gives."""
+    torch.manual_seed(0)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    network: nn.Module = build_network(name).to(device).to(memory_format=layout).train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+
+    def step() -> None:
+        images, masks = draw()
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
+            logits = network(images.contiguous(memory_format=layout))
+        loss = weight_balance(logits, masks)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        loss.item()
+
+    return step
+
+
+def seconds_a_step(runs: dict[str, Step], rounds: int) -> dict[str, list[float]]:
+    """Wall-clock seconds of each contender, one a round."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(-_WARM_UP, rounds):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if turn >= 0:
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+def summarize(times: dict[str, list[float]], batch_size: int) -> dict[str, dict[str, float]]:
+    """Median, least and most images/s, and the ratio to the baseline's median."""
+    rates = {name: [batch_size / each for each in seconds] for name, seconds in times.items()}
+    baseline = statistics.median(rates[_BASELINE])
+    return {
+        name: {
+            "images_per_s": round(statistics.median(each), 2),
+            "least": round(min(each), 2),
+            "most": round(max(each), 2),
+            "times_eager_f32": round(statistics.median(each) / baseline, 2),
+        }
+        for name, each in rates.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("network", nargs="?", default="simplified_unet")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    torch.set_num_threads(available_cores())
+    runs = contenders(given.network, given.size, given.batch)
+    results = summarize(seconds_a_step(runs, given.rounds), given.batch)
+    report: dict[str, Any] = {
+        "network": given.network,
+        "size_px": given.size,
+        "batch": given.batch,
+        "rounds": given.rounds,
+        "device": pick_device().type,
+        "cpu": asdict(capabilities()),
+        "torch": torch.__version__,
+        "results": results,
+    }
+    if given.json:
+        print(json.dumps(report, indent=2))
+        return
+    print(f"{given.network}, {given.size}x{given.size}, batch {given.batch}: {capabilities()}")
+    if report["device"] == "cpu" and not capabilities().amx_bf16:
+        print("this processor has no AMX: bf16 would be slower than float32 and is not used")
+    for name, row in results.items():
+        spread = f"{row['least']:.1f} to {row['most']:.1f}"
+        print(
+            f"{name:32s} {row['images_per_s']:7.1f} images/s ({spread}), "
+            f"{row['times_eager_f32']:.2f} times eager f32"
+        )
+
+
+if __name__ == "__main__":
+    main()
