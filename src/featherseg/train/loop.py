@@ -122,7 +122,7 @@ def fit(
         done = _resumed(training, network, fresh)
         done = _train(training, network, done)
         load_weights(out / BEST, network)
-        write_outcome(out, recipe, parts, training.network, done, provenance or {})
+        write_outcome(out, recipe, parts, training.network, done=done, provenance=provenance or {})
     return out
 
 

@@ -37,6 +37,7 @@ def write_outcome(
     recipe: Recipe,
     parts: Mapping[str, Packed],
     network: nn.Module,
+    *,
     done: Progress,
     provenance: Mapping[str, Any],
 ) -> None:
