@@ -1,9 +1,8 @@
 # Two commands for a new user: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
-DEMO_OUT ?= demo
 
-.PHONY: setup demo test test-slow lint types benchmark clean
+.PHONY: setup demo test test-slow lint types clean
 
 setup: .venv/installed
 
@@ -15,7 +14,7 @@ setup: .venv/installed
 	touch $@
 
 demo: setup
-	$(BIN)/featherseg demo --out $(DEMO_OUT)
+	$(BIN)/featherseg demo --out demo --overwrite
 
 test: setup
 	$(BIN)/python -m pytest -m 'not slow and not install'

@@ -43,6 +43,8 @@ _FRESH_CASES = 6
 # Fresh images come from another seed, far from those that users try one after the other.
 _FRESH_SEED_OFFSET = 1_000_003
 _PARTS = ("data", "run", "bundle", "scores", "fresh")
+# Stands in a folder that the demo made, complete or not: only there it may remove anything.
+_MARKER = ".featherseg-demo"
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,20 @@ class Display:
 
 
 def prepare_folder(out: Path, overwrite: bool) -> None:
-    """Make `out` ready: refuse what holds files, or with `overwrite` remove an earlier demo."""
+    """Make `out` ready: a new or empty folder, or with `overwrite` that of an earlier demo."""
+    if out.exists() and not out.is_dir():
+        raise StorageError(f"{out}: expected a folder for the demo, found a file")
     if out.is_dir() and any(out.iterdir()):
         if not overwrite:
             raise StorageError(
                 f"{out} is not empty; choose another --out, or add --overwrite to replace the "
                 "demo in it"
             )
+        if not (out / _MARKER).is_file():
+            raise StorageError(f"{out} holds files that no demo made; choose another --out")
         for name in _PARTS:
             shutil.rmtree(out / name, ignore_errors=True)
-    elif out.exists() and not out.is_dir():
-        raise StorageError(f"{out}: expected a folder for the demo, found a file")
+    write_text(out / _MARKER, "made by featherseg demo; --overwrite replaces what is here\n")
 
 
 def run_demo(out: Path, settings: Sequence[str], cases: int, seed: int, show: Display) -> Path:

@@ -139,9 +139,13 @@ def test_the_demo_reaches_its_score(cli: Cli, tmp_path: Path) -> None:
     assert "https://" not in page
 
 
-def test_the_demo_refuses_a_full_folder(cli: Cli, tmp_path: Path) -> None:
+def test_the_demo_removes_nothing_that_it_has_not_made(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
+    (tmp_path / "data").mkdir()
     called = cli("demo", "--out", tmp_path)
     assert called.code == 2
     assert "--overwrite" in called.err
-    assert (tmp_path / "mine.txt").read_text() == "keep"
+    forced = cli("demo", "--out", tmp_path, "--overwrite")
+    assert forced.code == 2
+    assert "no demo made" in forced.err
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "data"}
