@@ -127,6 +127,7 @@ def test_predicting_imports_no_torch(cli: Cli, phantoms: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_demo_reaches_its_score(cli: Cli, tmp_path: Path) -> None:
     called = cli("demo", "--out", tmp_path / "demo")
     assert called.code == 0, called.err
