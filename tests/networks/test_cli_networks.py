@@ -50,4 +50,5 @@ def test_the_table_and_one_card(cli: Cli) -> None:
 def test_unknown_names(cli: Cli) -> None:
     done = cli("networks", "lighter_unet16")
     assert done.code == 2
-    assert "unknown network 'lighter_unet16'; did you mean lighter_unet_16" in done.err
+    assert "unknown network 'lighter_unet16'; " in done.err
+    assert "; did you mean lighter_unet_16" in done.err

@@ -164,7 +164,7 @@ def test_early_stop_and_schedule_act(tmp_path: Path) -> None:
     [
         (["input_size=48"], DataError, "the pack holds 32x32 with 3"),
         (["in_channels=1"], DataError, "with 1 channel(s), the pack holds 32x32 with 3"),
-        (["network_options.widht=3"], RecipeError, "no option 'widht'; did you mean width"),
+        (["network_options.widht=3"], RecipeError, "; did you mean width"),
         (["network_options.out_channels=4"], RecipeError, "1 label(s) need out_channels=2 or 1"),
     ],
 )

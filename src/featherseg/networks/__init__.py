@@ -44,8 +44,8 @@ def build_network(name: str, **options: Any) -> nn.Module:
     for option in options:
         if option not in allowed:
             raise RecipeError(
-                f"{name} has no option '{option}'{did_you_mean(option, allowed)}; "
-                f"it takes {', '.join(allowed)}"
+                f"{name} has no option '{option}'; it takes {', '.join(allowed)}"
+                f"{did_you_mean(option, allowed)}"
             )
     return NETWORKS[name](**options)
 
@@ -54,8 +54,8 @@ def check_network_name(name: str) -> None:
     """Raise RecipeError where `name` is not in `NETWORKS`."""
     if name not in NETWORKS:
         raise RecipeError(
-            f"unknown network '{name}'{did_you_mean(name, NETWORKS)}; "
-            "`featherseg networks` lists them"
+            f"unknown network '{name}'; `featherseg networks` lists them"
+            f"{did_you_mean(name, NETWORKS)}"
         )
 
 

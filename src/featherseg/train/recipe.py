@@ -124,8 +124,8 @@ def recipe_text(name_or_path: str) -> str:
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml") and not path.is_file():
         raise RecipeError(
-            f"unknown recipe '{name_or_path}'{did_you_mean(name_or_path, RECIPES)}; "
-            f"expected one of {', '.join(RECIPES)} or a YAML file"
+            f"unknown recipe '{name_or_path}'; expected one of {', '.join(RECIPES)} "
+            f"or a YAML file{did_you_mean(name_or_path, RECIPES)}"
         )
     try:
         return path.read_text(encoding="utf-8")
@@ -143,8 +143,8 @@ def read_recipe(values: Mapping[str, Any], source: str) -> Recipe:
         check_network_name(recipe.network)
         if recipe.loss not in LOSSES:
             raise RecipeError(
-                f"unknown loss '{recipe.loss}'{did_you_mean(recipe.loss, LOSSES)}; "
-                f"expected one of {', '.join(LOSSES)}"
+                f"unknown loss '{recipe.loss}'; expected one of {', '.join(LOSSES)}"
+                f"{did_you_mean(recipe.loss, LOSSES)}"
             )
     except ValidationError as error:
         raise RecipeError(f"recipe {source}: {_explain(error)}") from error
