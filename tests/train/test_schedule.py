@@ -1,11 +1,18 @@
-"""The plateau schedule and the early stop, step by step."""
+"""The schedules and the early stop, step by step."""
+
+import math
+from dataclasses import replace
 
 import pytest
 
-from featherseg.train.recipe import EarlyStop, Plateau
+from featherseg.train.recipe import Cosine, EarlyStop, Plateau, Recipe, load_recipe
 from featherseg.train.schedule import learning_rate, stops_early
 
 HALVE = Plateau(patience=2, factor=0.5)
+
+
+def scheduled(schedule: Plateau | Cosine | None, lr: float = 1.0, epochs: int = 20) -> Recipe:
+    return replace(load_recipe("demo"), lr=lr, epochs=epochs, schedule=schedule)
 
 
 @pytest.mark.parametrize(
@@ -22,11 +29,28 @@ HALVE = Plateau(patience=2, factor=0.5)
     ],
 )
 def test_learning_rate(losses: list[float], lr: float) -> None:
-    assert learning_rate(losses, 1.0, HALVE) == lr
+    assert learning_rate(losses, scheduled(HALVE)) == lr
 
 
 def test_no_schedule_is_constant() -> None:
-    assert learning_rate([1.0] * 50, 3e-4, None) == 3e-4
+    assert learning_rate([1.0] * 50, scheduled(None, lr=3e-4)) == 3e-4
+
+
+def test_a_cosine_rises_then_falls_to_almost_nothing() -> None:
+    recipe = scheduled(Cosine(warmup_epochs=3), lr=2.0, epochs=11)
+    rates = [learning_rate([0.0] * done, recipe) for done in range(11)]
+    assert rates[:4] == [0.5, 1.0, 1.5, 2.0]
+    # (1 + cos x) / 2 = cos(x / 2)^2, a closed form of its own.
+    assert rates[7] == pytest.approx(1.0)
+    assert rates[3:] == pytest.approx([2 * math.cos(math.pi * e / 16) ** 2 for e in range(8)])
+    assert rates[3:] == sorted(rates[3:], reverse=True)
+    assert learning_rate([], scheduled(Cosine(warmup_epochs=0), epochs=1)) == 1.0
+
+
+def test_a_recipe_reads_either_schedule() -> None:
+    plateau = load_recipe("demo", ["schedule={patience: 4, factor: 0.1}"])
+    assert plateau.schedule == Plateau(patience=4, factor=0.1)
+    assert load_recipe("demo").schedule == Cosine(warmup_epochs=2)
 
 
 @pytest.mark.parametrize(

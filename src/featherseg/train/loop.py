@@ -134,7 +134,7 @@ def _train(training: _Training, network: nn.Module, done: Progress) -> Progress:
         if stops_early(losses, recipe.early_stop):
             break
         start = time.perf_counter()
-        lr = learning_rate(losses, recipe.lr, recipe.schedule)
+        lr = learning_rate(losses, recipe)
         for group in training.optimizer.param_groups:
             group["lr"] = lr
         steps = batch_count(len(training.train), recipe.batch_size)

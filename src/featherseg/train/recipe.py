@@ -40,6 +40,17 @@ class Plateau:
 
 
 @dataclass(frozen=True)
+class Cosine:
+    """From the learning rate to 0 along half a cosine, after `warmup_epochs` of a linear rise.
+
+    Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts.
+    """
+
+    __pydantic_config__ = _CLOSED
+    warmup_epochs: Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True)
 class EarlyStop:
     """Stop after `patience` epochs without lower loss, but not before `after_epoch` epochs."""
 
@@ -90,7 +101,7 @@ class Recipe:
     loss: str
     seed: Annotated[int, Field(ge=0)] = 0
     optimizer: Literal["adam"] = "adam"
-    schedule: Plateau | None = None
+    schedule: Plateau | Cosine | None = None
     early_stop: EarlyStop | None = None
     select: Literal["validation_loss", "validation_dice"] = "validation_loss"
     in_channels: Literal[1, 3] = 3
@@ -225,4 +236,4 @@ def _explain(error: ValidationError) -> str:
     return f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}"
 
 
-_CLASS_NAMES = {section.__name__ for section in _NESTED.values()}
+_CLASS_NAMES = {section.__name__ for section in (*_NESTED.values(), Cosine)}

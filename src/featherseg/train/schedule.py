@@ -3,26 +3,40 @@
 Nothing is stored: a resumed run computes both again from its history.
 """
 
+import math
 from collections.abc import Sequence
 
-from featherseg.train.recipe import EarlyStop, Plateau
+from featherseg.train.recipe import Cosine, EarlyStop, Plateau, Recipe
 
 
-def learning_rate(losses: Sequence[float], lr: float, plateau: Plateau | None) -> float:
-    """The learning rate of the next epoch, after epochs with these validation losses.
+def learning_rate(losses: Sequence[float], recipe: Recipe) -> float:
+    """The learning rate of the next epoch, after epochs with these validation losses."""
+    schedule = recipe.schedule
+    if isinstance(schedule, Plateau):
+        return recipe.lr * _plateau(losses, schedule)
+    if isinstance(schedule, Cosine):
+        return recipe.lr * _cosine(len(losses), recipe.epochs, schedule)
+    return recipe.lr
 
-    Each time `patience` epochs in a row bring no loss below the lowest so far, the rate is
-    multiplied by `factor` and the count begins anew.
-    """
-    if plateau is None:
-        return lr
+
+def _plateau(losses: Sequence[float], plateau: Plateau) -> float:
+    """`factor` once for each time that `patience` epochs in a row brought no lower loss."""
+    share = 1.0
     lowest, waited = float("inf"), 0
     for loss in losses:
         waited = 0 if loss < lowest else waited + 1
         lowest = min(lowest, loss)
         if waited == plateau.patience:
-            lr, waited = lr * plateau.factor, 0
-    return lr
+            share, waited = share * plateau.factor, 0
+    return share
+
+
+def _cosine(done: int, epochs: int, cosine: Cosine) -> float:
+    """The share of the epoch after `done` epochs out of `epochs`."""
+    if done < cosine.warmup_epochs:
+        return (done + 1) / (cosine.warmup_epochs + 1)
+    progress = (done - cosine.warmup_epochs) / max(1, epochs - cosine.warmup_epochs)
+    return 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def stops_early(losses: Sequence[float], rule: EarlyStop | None) -> bool:
