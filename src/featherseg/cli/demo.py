@@ -8,7 +8,7 @@ import typer
 
 def demo(
     out: Annotated[Path, typer.Option(help="Everything goes below this folder.")] = Path("demo"),
-    cases: Annotated[int, typer.Option(help="How many images to simulate.")] = 200,
+    cases: Annotated[int, typer.Option(help="How many images to simulate.")] = 240,
     seed: Annotated[int, typer.Option(help="Another seed simulates other images.")] = 0,
     settings: Annotated[
         list[str] | None,

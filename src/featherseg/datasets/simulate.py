@@ -116,14 +116,14 @@ def _benign(
     rng: np.random.Generator, tissue: _Tissue, gland: Floats
 ) -> tuple[_Tissue, NDArray[np.bool_]]:
     """A smooth oval, wider than tall, with a thin rim and an enhanced stripe below it."""
-    radius = rng.uniform(0.07, 0.22)
+    radius = rng.uniform(0.09, 0.22)
     form = (rng.uniform(0.5, 0.85), rng.uniform(-0.35, 0.35))
     harmonics = 0.04 * rng.standard_normal(4) / np.arange(1, 5)
     level = _radial(rng, gland, radius, form, harmonics)
     inside = _step(1.0 - level, 0.06)
     size = (gland.shape[0], gland.shape[1])
     cystic = rng.random() < 0.3
-    target = -2.6 if cystic else rng.uniform(-1.3, -0.95)
+    target = -2.6 if cystic else rng.uniform(-1.5, -1.1)
     texture = 0.08 * _noise(rng, size, 0.012, 0.02) + 0.1 * _noise(rng, size, 0.05, 0.06)
     echo = tissue.echo + inside * (target + texture - tissue.echo)
     rim = rng.uniform(0.2, 0.7) * _line(level - 1.04, 0.05) * _axial_facing(level)
@@ -138,7 +138,7 @@ def _malignant(
     rng: np.random.Generator, tissue: _Tissue, gland: Floats
 ) -> tuple[_Tissue, NDArray[np.bool_]]:
     """An angular, spiculated mass with an echogenic halo, specks of calcium and a shadow."""
-    radius = rng.uniform(0.08, 0.2)
+    radius = rng.uniform(0.09, 0.2)
     form = (rng.uniform(0.7, 1.25), rng.uniform(-0.6, 0.6))
     orders = np.arange(2, 14)
     harmonics = rng.uniform(0.2, 0.4) / orders * rng.standard_normal(orders.size)
