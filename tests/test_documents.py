@@ -1,6 +1,7 @@
 """What the documents say can be done is done here."""
 
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
@@ -78,3 +79,21 @@ def test_every_file_of_the_package_is_within_the_limits_of_the_house() -> None:
         path.name: count for path in files if (count := len(path.read_text().splitlines())) > 400
     }
     assert not long
+
+
+def test_the_benchmark_table_is_that_of_the_committed_outputs() -> None:
+    folder = REPOSITORY / "benchmarks"
+    table = (folder / "README.md").read_text()
+
+    def stored(name: str) -> Any:
+        return json.loads((folder / "results" / f"{name}-avx2.json").read_text())
+
+    for runtime in ("openvino", "onnxruntime"):
+        start = stored(f"startup-{runtime}")
+        text = f"{start['wall_s']['median']:.2f} s, {start['peak_mb']['median']:.0f} MB"
+        assert f"| {text} | `startup-{runtime}-avx2.json` |" in table
+    for runtime in ("openvino f32", "onnxruntime f32"):
+        faster = stored("latency")["results"][runtime]["times_faster"]
+        assert f"| {faster:.1f} times | `latency-avx2.json` |" in table
+    step = stored("training")["results"]["loop (32-true)"]["times_eager_f32"]
+    assert f"| {step:.1f} times | `training-avx2.json` |" in table
