@@ -40,6 +40,7 @@ from featherseg.verify import verify_bundle
 
 # As many for validation as for testing: fewer cannot choose an operating point.
 FRACTIONS = (0.6, 0.2, 0.2)
+_TITLE = "FeatherSeg demo: lesions in simulated breast ultrasound"
 _FRESH_CASES = 6
 # Fresh images come from another seed, far from those that users try one after the other.
 _FRESH_SEED_OFFSET = 1_000_003
@@ -50,9 +51,10 @@ _MARKER = ".featherseg-demo"
 
 @dataclass(frozen=True)
 class Display:
-    """How the demo talks: a line, a progress bar around items, and one around a training."""
+    """How the demo talks: a line, a spinner, a bar around items, and one around a training."""
 
     say: Callable[[str], None]
+    busy: Callable[[str], AbstractContextManager[object]]
     track: Callable[[Sequence[Any], str], Iterable[Any]]
     training: Callable[[], AbstractContextManager[Callable[[Tick], None]]]
 
@@ -92,8 +94,9 @@ def run_demo(out: Path, settings: Sequence[str], cases: int, seed: int, show: Di
     _train(dataset, split, settings, out, show)
 
     show.say("4/6  exporting a bundle and comparing the runtimes with PyTorch")
-    bundle = export_bundle(out / "run", out / "bundle")
-    verification = verify_bundle(bundle)
+    with show.busy("exporting"):
+        bundle = export_bundle(out / "run", out / "bundle")
+        verification = verify_bundle(bundle)
     if verification.findings:
         raise StorageError(f"{bundle.folder} does not verify: {'; '.join(verification.findings)}")
 
@@ -102,16 +105,11 @@ def run_demo(out: Path, settings: Sequence[str], cases: int, seed: int, show: Di
     evaluation, summary = _score(segmenter, dataset, split, out, show)
 
     show.say("6/6  segmenting fresh images and writing the report")
-    fresh = _segment_fresh(segmenter, out / "fresh", seed + _FRESH_SEED_OFFSET)
-    report = evaluation_report(
-        "FeatherSeg demo: lesions in simulated breast ultrasound",
-        summary,
-        evaluation,
-        segmenter,
-        dataset,
-    )
-    page = _with_demo(report, bundle, findings, fresh, out)
-    write_text(out / REPORT_FILE, render_report(page))
+    with show.busy("drawing"):
+        fresh = _segment_fresh(segmenter, out / "fresh", seed + _FRESH_SEED_OFFSET)
+        report = evaluation_report(_TITLE, summary, evaluation, segmenter, dataset)
+        page = _with_demo(report, bundle, findings, fresh, out)
+        write_text(out / REPORT_FILE, render_report(page))
     write_json(out / SUMMARY_FILE, _summary(summary, bundle, started))
     return out / REPORT_FILE
 
@@ -120,14 +118,19 @@ def _split(dataset: Dataset, seed: int, out: Path, show: Display) -> tuple[Split
     duplicates = find_duplicates(dataset, lambda cases: show.track(cases, "comparing"))
     split = make_split(dataset, duplicates, fractions=FRACTIONS, seed=seed)
     save_split(split, out / "data" / "split.json")
-    return split, audit(dataset, split)
+    return split, audit(dataset, split, lambda cases: show.track(cases, "auditing"))
 
 
 def _train(
     dataset: Dataset, split: Split, settings: Sequence[str], out: Path, show: Display
 ) -> None:
     recipe = load_recipe("demo", settings)
-    packed = pack(dataset, recipe.input_size, recipe.in_channels)
+    packed = pack(
+        dataset,
+        recipe.input_size,
+        recipe.in_channels,
+        lambda cases: show.track(cases, "packing"),
+    )
     subsets = {name: subset(split, name) for name in ("train", "validation")}
     provenance = {
         "protocol": split.protocol,

@@ -35,6 +35,7 @@ def demo(
     prepare_folder(out, overwrite)
     show = Display(
         say=lambda text: remarks().print(text, markup=False, style="bold"),
+        busy=lambda text: remarks().status(text),
         track=lambda items, what: tracked(items, what, len(items)),
         training=training_progress,
     )
