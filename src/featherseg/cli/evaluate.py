@@ -3,13 +3,14 @@
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from featherseg.cli.models import Model
     from featherseg.datasets import Dataset
+    from featherseg.evaluation import Evaluation
     from featherseg.splits import Split
     from featherseg.summary import Stamp
 
@@ -42,8 +43,8 @@ def evaluate(
     """Score a model: a table of cases, a summary and a report.
 
     Writes cases.csv, summary.json and report.html. Every image counts at its own resolution: a
-    missed lesion as 0, a false alarm as 0.
-    `--subset all` without a split scores any other data set and is stamped as external.
+    missed lesion as 0, a false alarm as 0. `--subset all` without a split scores any other data
+    set and is stamped as external.
 
     Examples:
 
@@ -54,15 +55,13 @@ def evaluate(
     from featherseg.extras import require
 
     require("evaluate")
-    from featherseg.cli.console import print_json, remarks, tracked
+    from featherseg.cli.console import print_json, tracked
     from featherseg.cli.files import refuse_occupied
     from featherseg.cli.models import open_model
     from featherseg.cli.scores import print_summary
     from featherseg.datasets import load_dataset
     from featherseg.evaluation import evaluate as evaluate_cases
-    from featherseg.report.html import render_report
-    from featherseg.report.scores import REPORT_FILE, evaluation_report, write_scores
-    from featherseg.storage import write_text
+    from featherseg.report.scores import write_scores
 
     refuse_occupied(out, overwrite)
     dataset = load_dataset(data, layout)
@@ -76,16 +75,31 @@ def evaluate(
         opened.segmenter, dataset, case_ids, lambda cases: tracked(cases, "Scoring", total)
     )
     summary = write_scores(evaluation, _stamp(opened, dataset, chosen, subset), out)
-    with remarks().status("Drawing the report"):
-        title = f"{opened.network} on {layout}, {subset.value}"
-        report = evaluation_report(title, summary, evaluation, opened.segmenter, dataset)
-        report = replace(report, history=opened.history, cost=opened.cost + report.cost)
-        write_text(out / REPORT_FILE, render_report(report))
+    _draw_report(opened, dataset, evaluation, summary, out)
     if as_json:
         print_json(summary)
     else:
         print_summary(summary)
-        typer.echo(f"cases.csv, summary.json and {REPORT_FILE} are in {out}")
+        typer.echo(f"cases.csv, summary.json and report.html are in {out}")
+
+
+def _draw_report(
+    model: "Model",
+    dataset: "Dataset",
+    evaluation: "Evaluation",
+    summary: dict[str, Any],
+    out: Path,
+) -> None:
+    from featherseg.cli.console import remarks
+    from featherseg.report.html import render_report
+    from featherseg.report.scores import REPORT_FILE, evaluation_report
+    from featherseg.storage import write_text
+
+    title = f"{model.network} on {dataset.layout}, {summary['subset']}"
+    with remarks().status("Drawing the report"):
+        report = evaluation_report(title, summary, evaluation, model.segmenter, dataset)
+        report = replace(report, history=model.history, cost=model.cost + report.cost)
+        write_text(out / REPORT_FILE, render_report(report))
 
 
 def _chosen_split(

@@ -49,7 +49,6 @@ def train(
     from featherseg.extras import require
 
     require("train", "evaluate")
-    from featherseg.cli.console import output
     from featherseg.datasets.layout import load_json
     from featherseg.splits import load_split, subset
     from featherseg.train.loop import check_folder, fit
@@ -66,23 +65,21 @@ def train(
         "split": load_json(split),
         "fold": fold,
     }
-    with training_progress() as progress:
-        fit(
-            chosen,
-            packed,
-            subsets,
-            out,
-            resume=resume,
-            provenance=provenance,
-            progress=progress,
-        )
-    given = f"{data if data.is_dir() else 'DIR'} --layout {made.layout}"
+    with training_progress() as tell:
+        fit(chosen, packed, subsets, out, resume=resume, provenance=provenance, progress=tell)
+    folder = data if data.is_dir() else "DIR"
     held = "" if fold is None else f" --fold {fold}"
+    _say_next(out, f"--data {folder} --layout {made.layout} --split {split}{held}")
+
+
+def _say_next(out: Path, given: str) -> None:
+    """Print where the run is and the commands that follow; `given` are their options."""
+    from featherseg.cli.console import output
+
     for line in (
         f"trained: {out}",
         "next:",
-        f"  featherseg evaluate {out} --data {given} --split {split}{held} --subset test "
-        f"--out {out}/test",
+        f"  featherseg evaluate {out} {given} --subset test --out {out}/test",
         f"  featherseg export {out} --out {out}/bundle",
     ):
         output().print(line, markup=False, soft_wrap=True)

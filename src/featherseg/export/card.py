@@ -1,6 +1,9 @@
 """The README.md of a bundle."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from featherseg.bundle import AgreementEntry
 
 
 def model_card(facts: dict[str, Any]) -> str:
@@ -10,14 +13,6 @@ def model_card(facts: dict[str, Any]) -> str:
     scores = [
         f"| {name.replace('_', ' ')} | {value:.4f} |"
         for name, value in sorted(training["validation"].items())
-    ]
-    sources = [
-        f"| {name.replace('_', ' ')} | `{value}` |" for name, value in facts["sources"].items()
-    ]
-    checks = [
-        f"| {each.runtime} {each.precision} | {each.largest_difference:.1e} "
-        f"| {each.differing_pixels:.1e} | {each.dice_change:+.4f} |"
-        for each in facts["checks"]
     ]
     lines = [
         f"# {network['name']}: {', '.join(facts['labels'])}",
@@ -42,16 +37,28 @@ def model_card(facts: dict[str, Any]) -> str:
         "",
         "Scores for comparison come from a test subset: `featherseg evaluate BUNDLE`.",
         "",
+        *_agreement(facts["checks"]),
+        *_sources(facts["sources"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _agreement(checks: Iterable[AgreementEntry]) -> list[str]:
+    rows = [
+        f"| {each.runtime} {each.precision} | {each.largest_difference:.1e} "
+        f"| {each.differing_pixels:.1e} | {each.dice_change:+.4f} |"
+        for each in checks
+    ]
+    return [
         "## Agreement with PyTorch on validation images",
         "",
         "| Runtime | Logits (share of the largest) | Pixels that differ | Dice change |",
         "|---|---|---|---|",
-        *checks,
+        *rows,
         "",
-        "## Made from",
-        "",
-        "| What | Value |",
-        "|---|---|",
-        *sources,
     ]
-    return "\n".join(lines) + "\n"
+
+
+def _sources(sources: Mapping[str, Any]) -> list[str]:
+    rows = [f"| {name.replace('_', ' ')} | `{value}` |" for name, value in sources.items()]
+    return ["## Made from", "", "| What | Value |", "|---|---|", *rows]
