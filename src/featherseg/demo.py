@@ -33,7 +33,8 @@ from featherseg.segment import Segmenter
 from featherseg.splits import Split, make_split, save_split, subset
 from featherseg.storage import write_json, write_text
 from featherseg.summary import Stamp
-from featherseg.train.loop import LOG_FILE, Tick, fit
+from featherseg.train.files import LOG_FILE
+from featherseg.train.loop import Tick, fit
 from featherseg.train.recipe import load_recipe
 from featherseg.types import Mask
 from featherseg.verify import verify_bundle

@@ -7,10 +7,7 @@ from typing import Any
 
 from featherseg.errors import FeatherSegError
 from featherseg.segment import Segmenter
-
-RUN_FILE = "run.json"
-SPLIT_FILE = "split.json"
-LOG_FILE = "log.jsonl"
+from featherseg.train.files import LOG_FILE, RUN_FILE, SPLIT_FILE
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from featherseg.cli.console import output
-from featherseg.report.words import METRIC_NAMES, notes
+from featherseg.report.words import averages, notes
 
 
 def print_summary(summary: Mapping[str, Any]) -> None:
@@ -39,14 +39,9 @@ def _headline(summary: Mapping[str, Any]) -> str:
 
 def _averages(summary: Mapping[str, Any]) -> Table:
     table = Table("metric", "mean", "95 % interval", "SD", "median", "n", "over")
-    for key, entry in summary.items():
-        name = METRIC_NAMES.get(key.removesuffix("_px").removesuffix("_mm"))
-        if name is None:
-            continue
-        unit = entry.get("unit")
-        digits = 1 if unit else 3
+    for name, digits, entry in averages(summary):
         table.add_row(
-            name + (f" ({unit})" if unit else ""),
+            name,
             _number(entry["mean"], digits),
             f"{_number(entry['ci_low'], digits)} to {_number(entry['ci_high'], digits)}",
             _number(entry["sd"], digits),

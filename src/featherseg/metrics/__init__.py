@@ -18,7 +18,6 @@ EMPTY_MASK_RULE = (
     "missed lesion: Dice, IoU, precision, recall 0, HD95 and ASSD = the image diagonal",
     "never NaN in a mean, never dropped",
 )
-OVERLAP_METRICS = ("dice", "iou", "precision", "recall", "accuracy")
 DISTANCE_METRICS = ("hd95", "assd")
 
 Scores = dict[str, float | None]

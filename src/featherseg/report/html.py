@@ -17,7 +17,7 @@ from featherseg.images.overlay import label_colors
 from featherseg.report.curves import Epoch, curves_svg
 from featherseg.report.distributions import distribution_svgs
 from featherseg.report.pictures import Picture
-from featherseg.report.words import METRIC_NAMES, notes
+from featherseg.report.words import averages, notes
 
 _TEMPLATE = "report.html.j2"
 _SHORT_HASH = 12
@@ -124,15 +124,10 @@ def _card(title: str, entry: Mapping[str, Any], keys: tuple[str, str, str]) -> d
 
 def _metric_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = []
-    for key, entry in summary.items():
-        name = METRIC_NAMES.get(key.removesuffix("_px").removesuffix("_mm"))
-        if name is None:
-            continue
-        distance = entry.get("unit")
-        digits = 1 if distance else 3
+    for name, digits, entry in averages(summary):
         rows.append(
             {
-                "name": name + (f" ({distance})" if distance else ""),
+                "name": name,
                 "over": entry["over"],
                 "mean": _number(entry["mean"], digits),
                 "interval": _interval(entry["ci_low"], entry["ci_high"], digits),

@@ -1,10 +1,10 @@
 """What a report and the terminal both say about a summary."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 # Key of a summary (without the unit of a distance) -> its name for people.
-METRIC_NAMES: Mapping[str, str] = {
+_METRIC_NAMES: Mapping[str, str] = {
     "dice_lesion": "Dice",
     "dice_all": "Dice",
     "iou_lesion": "IoU",
@@ -15,6 +15,16 @@ METRIC_NAMES: Mapping[str, str] = {
     "hd95": "HD95",
     "assd": "ASSD",
 }
+
+
+def averages(summary: Mapping[str, Any]) -> Iterator[tuple[str, int, Mapping[str, Any]]]:
+    """Name with its unit, digits worth showing, and entry of every average, in its order."""
+    for key, entry in summary.items():
+        name = _METRIC_NAMES.get(key.removesuffix("_px").removesuffix("_mm"))
+        if name is None:
+            continue
+        unit = entry.get("unit")
+        yield (f"{name} ({unit})", 1, entry) if unit else (name, 3, entry)
 
 
 def notes(summary: Mapping[str, Any]) -> list[str]:

@@ -30,6 +30,7 @@ from featherseg.train.checkpoint import (
     save_checkpoint,
     save_weights,
 )
+from featherseg.train.files import LOG_FILE, RECIPE_FILE, SPLIT_FILE
 from featherseg.train.inputs import check_inputs, data_sha256, resolved_options
 from featherseg.train.loader import (
     Samples,
@@ -49,9 +50,6 @@ from featherseg.train.validate import validate
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-RECIPE_FILE = "recipe.yaml"
-SPLIT_FILE = "split.json"
-LOG_FILE = "log.jsonl"
 # What a run that was killed while it wrote a file leaves (storage.replacing).
 _HALF_WRITTEN = ".*.tmp"
 

@@ -20,11 +20,11 @@ from featherseg.preprocess import Preprocessing, normalize
 from featherseg.report.curves import curves_svg
 from featherseg.storage import write_bytes, write_json, write_text
 from featherseg.train.checkpoint import Progress
+from featherseg.train.files import RUN_FILE
 from featherseg.train.inputs import resolved_options
 from featherseg.train.recipe import Recipe, recipe_sha256
 from featherseg.types import Floats
 
-RUN_FILE = "run.json"
 CURVES_FILE = "curves.svg"
 CHECK_FILE = "check.npz"
 SCHEMA = 1

@@ -1,0 +1,6 @@
+"""The names of a run folder's files that more than one module reads; imports nothing."""
+
+RECIPE_FILE = "recipe.yaml"
+SPLIT_FILE = "split.json"
+LOG_FILE = "log.jsonl"
+RUN_FILE = "run.json"
