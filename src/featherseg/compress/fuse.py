@@ -1,17 +1,37 @@
-"""Folding batch norms into the convolutions before them."""
+"""Merging parallel branches, and folding batch norms into the convolutions before them."""
 
 import copy
 
+import torch
 from torch import nn
+
+
+def reparameterize(network: nn.Module) -> nn.Module:
+    """A new network, in eval mode, that computes the same with the branches of blocks merged.
+
+    RepVGG (Ding et al. 2021, doi 10.1109/CVPR46437.2021.01352): the 3x3, 1x1 and identity
+    branches of a block, each with its batch norm, become one 3x3 convolution. The blocks are
+    timm's, which offer ``reparameterize()``. The original is not changed; networks without
+    such blocks are copied.
+    """
+    merged = copy.deepcopy(network).eval()
+    blocks = [block for block in merged.modules() if hasattr(block, "reparameterize")]
+    for block in blocks:
+        # timm makes the new convolution on the default device and in the default type.
+        weight = next(block.parameters())
+        with torch.device(weight.device):
+            block.reparameterize()
+        block.to(weight.dtype).requires_grad_()
+    return merged
 
 
 def fuse(network: nn.Module) -> nn.Module:
     """A new network, in eval mode, that computes the same with every block fused.
 
-    Every submodule that offers ``fused()`` is replaced by what that returns. The original is
-    not changed; fusing again gives an equal copy.
+    Branches are merged first; then every submodule that offers ``fused()`` is replaced by what
+    that returns. The original is not changed; fusing again gives an equal copy.
     """
-    return _replaced(copy.deepcopy(network).eval())
+    return _replaced(reparameterize(network))
 
 
 def _replaced(module: nn.Module) -> nn.Module:

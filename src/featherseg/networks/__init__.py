@@ -4,9 +4,8 @@ Every network takes (N, in_channels, H, W) float images and gives logits (N, out
 of the same size, in training and in evaluation alike. Options are keyword arguments.
 """
 
-import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import nn
 
 from featherseg.errors import RecipeError
 from featherseg.networks.lighter_unet import light_unet, lighter_unet, unet_bilinear
+from featherseg.networks.names import did_you_mean
 from featherseg.networks.simplified_unet import simplified_unet
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
@@ -29,8 +29,6 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "lighter_unet_1": partial(lighter_unet, group_size=1),
     "simplified_unet": simplified_unet,
 }
-
-_NEAR = 0.5
 
 
 def build_network(name: str, **options: Any) -> nn.Module:
@@ -67,10 +65,4 @@ def network_options(name: str) -> dict[str, Any]:
     return {key: value.default for key, value in parameters.items() if key not in fixed}
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """'; did you mean ...?' with up to three near names, or nothing."""
-    near = difflib.get_close_matches(str(word).lower(), list(known), n=3, cutoff=_NEAR)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
-
-
-__all__ = ["NETWORKS", "build_network", "check_network_name", "did_you_mean", "network_options"]
+__all__ = ["NETWORKS", "build_network", "check_network_name", "network_options"]

@@ -6,25 +6,29 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils import fuse_conv_bn_eval
 
 from featherseg.errors import ImageError, RecipeError
 
 
 class ConvBlock(nn.Module):
-    """Convolutions, batch norm, ReLU.
+    """Convolutions, batch norm, ReLU or another activation.
 
-    `convolutions` run one after another with nothing between them; the norm follows the last.
+    `convolutions`, of which the last may be transposed, run one after another with nothing
+    between them; the norm follows the last. ``nn.Identity()`` is no activation.
     """
 
-    def __init__(self, *convolutions: nn.Conv2d) -> None:
+    def __init__(
+        self, *convolutions: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(*convolutions)
         self.norm = nn.BatchNorm2d(convolutions[-1].out_channels)
-        self.activation = nn.ReLU(inplace=True)
+        self.activation = activation or nn.ReLU(inplace=True)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, D, H, W)."""
+        """(N, C, H, W) to (N, D, H', W')."""
         output: Tensor = self.activation(self.norm(self.convolutions(features)))
         return output
 
@@ -32,13 +36,32 @@ class ConvBlock(nn.Module):
         """The same function in eval mode, the norm folded into the last convolution."""
         block = copy.deepcopy(self).eval()
         *first, last = block.convolutions
-        folded = fuse_conv_bn_eval(cast(nn.Conv2d, last), block.norm)
+        is_transposed = isinstance(last, nn.ConvTranspose2d)
+        folded = fuse_conv_bn_eval(cast(nn.Conv2d, last), block.norm, transpose=is_transposed)
         return nn.Sequential(*first, folded, block.activation)
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
     """A 3x3 convolution with bias that keeps the size."""
     return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+
+
+def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """A 1x1 convolution with bias."""
+    return nn.Conv2d(in_channels, out_channels, kernel_size=1)
+
+
+def pair3x3(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Two 3x3 convolutions, each with norm and ReLU: a level of a U-Net."""
+    return nn.Sequential(
+        ConvBlock(conv3x3(in_channels, out_channels)),
+        ConvBlock(conv3x3(out_channels, out_channels)),
+    )
+
+
+def resize_to(features: Tensor, like: Tensor) -> Tensor:
+    """Features resampled bilinearly to the height and width of `like`."""
+    return F.interpolate(features, size=like.shape[2:], mode="bilinear", align_corners=False)
 
 
 def check_widths(network: str, **widths: int) -> None:

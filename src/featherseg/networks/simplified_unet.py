@@ -21,7 +21,7 @@ multiply-accumulates of convolutions alone, 1 % below), 8.4 MB (tests/contract).
 import torch
 from torch import Tensor, nn
 
-from featherseg.networks.blocks import ConvBlock, check_sides, check_widths, conv3x3
+from featherseg.networks.blocks import ConvBlock, check_sides, check_widths, conv3x3, pair3x3
 
 _WIDTH = 16
 _LEVELS = 5
@@ -43,14 +43,14 @@ class SimplifiedUnet(nn.Module):
         widths = [width * 2**level for level in range(_LEVELS)]
         inputs = [in_channels, *widths]
         self.encoder = nn.ModuleList(
-            _pair(fewer, more) for fewer, more in zip(inputs, widths, strict=False)
+            pair3x3(fewer, more) for fewer, more in zip(inputs, widths, strict=False)
         )
         self.pool = nn.MaxPool2d(2)
         self.up = nn.ModuleList(
             nn.Sequential(nn.Upsample(scale_factor=2), ConvBlock(conv3x3(2 * channels, channels)))
             for channels in widths[-2::-1]
         )
-        self.decoder = nn.ModuleList(_pair(2 * channels, channels) for channels in widths[-2::-1])
+        self.decoder = nn.ModuleList(pair3x3(2 * channels, channels) for channels in widths[-2::-1])
         self.head = nn.Conv2d(width, out_channels, kernel_size=1)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -66,14 +66,6 @@ class SimplifiedUnet(nn.Module):
             features = stage(torch.cat((skips.pop(), up(features)), dim=1))
         logits: Tensor = self.head(features)
         return logits
-
-
-def _pair(in_channels: int, out_channels: int) -> nn.Sequential:
-    """Two 3x3 convolutions, each with norm and ReLU."""
-    return nn.Sequential(
-        ConvBlock(conv3x3(in_channels, out_channels)),
-        ConvBlock(conv3x3(out_channels, out_channels)),
-    )
 
 
 def simplified_unet(

@@ -12,7 +12,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 
 from featherseg.errors import RecipeError
 from featherseg.losses import LOSSES
-from featherseg.networks import check_network_name, did_you_mean
+from featherseg.networks import check_network_name
+from featherseg.networks.names import did_you_mean
 from featherseg.storage import sha256_json
 
 RECIPES = ("demo", "lighter_unet", "simplified_unet")
