@@ -12,7 +12,7 @@ class Entry:
     ``fused`` trainable after merging and folding; None where no source gives it. ``gmacs`` is
     at the paper's size, within 0.5 %. ``small`` are options that make the network small;
     ``is_slow`` says that it stays too large for the quick tests. Sides must be multiples of
-    ``multiple`` (1: any side is taken) and at least ``side``.
+    ``multiple`` (1: any side is taken) and at least ``side``; ``lr`` overfits one batch.
     """
 
     parameters: int
@@ -24,6 +24,7 @@ class Entry:
     is_slow: bool = False
     multiple: int = 1
     side: int = 32
+    lr: float = 1e-2
 
 
 def _lighter(parameters: int, gmacs: float) -> Entry:

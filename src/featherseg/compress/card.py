@@ -1,18 +1,20 @@
-"""A network's card: its size and cost beside what its paper says.
-
-Counts are made on torch's meta device: nothing is allocated and nothing computed.
-"""
+"""A network's card: its size and cost beside what its paper says."""
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from featherseg.compress.fuse import fuse
+from featherseg.compress.cost import (
+    count_macs,
+    count_parameters,
+    count_running_statistics,
+    summarize_layers,
+)
+from featherseg.compress.fuse import fuse, reparameterize
 from featherseg.networks import NETWORKS, build_network, check_network_name
 from featherseg.networks.published import PUBLISHED, Published
 
@@ -24,86 +26,59 @@ def card(name: str) -> dict[str, Any]:
 
     ``parameters`` is trainable, ``total`` includes running statistics, ``reparameterized`` and
     ``fused`` are trainable after merging branches and after folding batch norms. ``gmacs`` is
-    of convolutions, transposed convolutions and linear layers for one image of ``input_size``.
+    of convolutions, transposed convolutions and linear layers for one image of ``input_size``,
+    branches merged. ``difference_percent`` compares what the paper counts: the total for
+    LAEDNet's tables, the re-parameterized network for AL-Net's, else trainable parameters.
     """
-    check_network_name(name)
+    network = _without_memory(name)
     facts = PUBLISHED[name]
-    with torch.device("meta"):
-        network = build_network(name)
+    merged = reparameterize(network)
     parameters = count_parameters(network)
+    counts = {
+        "parameters": parameters,
+        "total": parameters + count_running_statistics(network),
+        "reparameterized": count_parameters(merged),
+        "fused": count_parameters(fuse(merged)),
+    }
     return {
         "name": name,
         "paper": facts.paper,
-        "parameters": parameters,
-        "total": parameters + _running_statistics(network),
-        # None of these networks has branches to merge.
-        "reparameterized": parameters,
-        "fused": count_parameters(fuse(network)),
-        "gmacs": round(count_macs(network, facts.input_size) / _GIGA, 3),
+        **counts,
+        "gmacs": round(count_macs(merged, facts.input_size) / _GIGA, 3),
         "input_size": list(facts.input_size),
-        "published": [_compared(row, parameters) for row in facts.published],
+        "published": [_compared(row, counts) for row in facts.published],
         "status": facts.status,
         "note": facts.note,
     }
 
 
-def cards() -> list[dict[str, Any]]:
-    """The cards of all networks, in the order of `NETWORKS`."""
-    return [card(name) for name in NETWORKS]
+def layers(name: str) -> list[dict[str, Any]]:
+    """A network's modules in the order they run, with output shapes at the paper's size."""
+    return summarize_layers(_without_memory(name), PUBLISHED[name].input_size)
 
 
 def story(name: str) -> str:
     """The paper, the departures from it and what was checked: the text of the network's file."""
     check_network_name(name)
-    with torch.device("meta"):
-        module = inspect.getmodule(type(build_network(name)))
+    function = NETWORKS[name]
+    plain = function.func if isinstance(function, partial) else function
+    module = inspect.getmodule(plain)
     return inspect.getdoc(module) or ""
 
 
-def count_parameters(network: nn.Module) -> int:
-    """The number of trainable values."""
-    return sum(value.numel() for value in network.parameters() if value.requires_grad)
+def _without_memory(name: str) -> nn.Module:
+    check_network_name(name)
+    with torch.device("meta"):
+        return build_network(name)
 
 
-def count_macs(network: nn.Module, size: tuple[int, int], in_channels: int = 3) -> int:
-    """Multiply-accumulates of all convolutions and linear layers for one image of `size`."""
-    with _counting(network) as counts, torch.no_grad():
-        network.eval()(torch.empty(1, in_channels, *size, device="meta"))
-    return sum(counts)
-
-
-@contextmanager
-def _counting(network: nn.Module) -> Iterator[list[int]]:
-    counts: list[int] = []
-
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        counts.append(_layer_macs(module, inputs[0], output))
-
-    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-    layers = [module for module in network.modules() if isinstance(module, kinds)]
-    handles = [layer.register_forward_hook(count) for layer in layers]
-    try:
-        yield counts
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _layer_macs(module: nn.Module, features: Tensor, output: Tensor) -> int:
-    """Each weight is used once for every position of the output (transposed: of the input)."""
-    weight = module.weight
-    assert isinstance(weight, Tensor)
-    if isinstance(module, nn.Linear):
-        return weight.numel() * (output.numel() // output.shape[-1])
-    if isinstance(module, nn.ConvTranspose2d):
-        return weight.numel() * features[:, 0].numel()
-    return weight.numel() * output[:, 0].numel()
-
-
-def _running_statistics(network: nn.Module) -> int:
-    return sum(value.numel() for value in network.buffers() if value.is_floating_point())
-
-
-def _compared(row: Published, parameters: int) -> dict[str, Any]:
-    difference = 100 * (parameters - row.parameters) / row.parameters
-    return {**asdict(row), "difference_percent": round(difference, 3)}
+def _compared(row: Published, counts: Mapping[str, int]) -> dict[str, Any]:
+    difference = 100 * (counts[row.counted] - row.parameters) / row.parameters
+    return {
+        "paper": row.paper,
+        "table": row.table,
+        "parameters": row.parameters,
+        "gflops": row.gflops,
+        "mb": row.mb,
+        "difference_percent": round(difference, 3),
+    }

@@ -1,6 +1,7 @@
 """Merging parallel branches, and folding batch norms into the convolutions before them."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,7 +16,7 @@ def reparameterize(network: nn.Module) -> nn.Module:
     such blocks are copied.
     """
     merged = copy.deepcopy(network).eval()
-    blocks = [block for block in merged.modules() if hasattr(block, "reparameterize")]
+    blocks: list[Any] = [each for each in merged.modules() if hasattr(each, "reparameterize")]
     for block in blocks:
         # timm makes the new convolution on the default device and in the default type.
         weight = next(block.parameters())

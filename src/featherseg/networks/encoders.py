@@ -13,7 +13,7 @@ import safetensors
 import safetensors.torch
 import timm
 import torch
-from timm.layers import BatchNormAct2d
+from timm.layers.norm_act import BatchNormAct2d
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
@@ -112,7 +112,8 @@ class Encoder(nn.Module):
 def _fold(model: nn.Module, convolution_name: str, norm_name: str) -> None:
     convolution = model.get_submodule(convolution_name)
     norm = model.get_submodule(norm_name)
-    assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+    assert isinstance(convolution, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
     # timm's norms hold the activation that follows.
     after = norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity()
     model.set_submodule(convolution_name, fuse_conv_bn_eval(convolution, norm))
@@ -137,7 +138,9 @@ def timm_encoder(
             f"timm has no encoder '{name}'; timm.list_models() lists them"
             f"{did_you_mean(name, timm.list_models())}"
         )
-    model = timm.create_model(name, in_chans=in_channels, num_classes=0, global_pool="", **options)
+    model: Any = timm.create_model(
+        name, in_chans=in_channels, num_classes=0, global_pool="", **options
+    )
     tapped = taps or stages
     if not hasattr(model, "forward_intermediates"):
         raise RecipeError(f"timm's {name} gives no feature maps; choose a convolutional encoder")
