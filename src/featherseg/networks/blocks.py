@@ -59,6 +59,38 @@ def pair3x3(in_channels: int, out_channels: int) -> nn.Sequential:
     )
 
 
+class Aspp(nn.Module):
+    """Atrous spatial pyramid pooling (Chen et al. 2018, doi 10.1007/978-3-030-01234-2_49).
+
+    A 1x1 convolution, a dilated 3x3 convolution for each of `rates` and the mean over the
+    image, concatenated and projected; none has a bias. In training a batch of one image is
+    refused by the batch norm over that image's mean.
+    """
+
+    def __init__(self, in_channels: int, channels: int, rates: Sequence[int] = (6, 12, 18)) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            ConvBlock(convolution)
+            for convolution in (
+                nn.Conv2d(in_channels, channels, 1, bias=False),
+                *(
+                    nn.Conv2d(in_channels, channels, 3, padding=rate, dilation=rate, bias=False)
+                    for rate in rates
+                ),
+            )
+        )
+        self.mean = ConvBlock(nn.Conv2d(in_channels, channels, 1, bias=False))
+        joined = (len(rates) + 2) * channels
+        self.project = ConvBlock(nn.Conv2d(joined, channels, 1, bias=False))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, in_channels, H, W) to (N, channels, H, W)."""
+        maps = [branch(features) for branch in self.branches]
+        mean = self.mean(features.mean(dim=(2, 3), keepdim=True))  # (N, channels, 1, 1)
+        projected: Tensor = self.project(torch.cat((*maps, mean.expand_as(maps[0])), dim=1))
+        return projected
+
+
 def resize_to(features: Tensor, like: Tensor) -> Tensor:
     """Features resampled bilinearly to the height and width of `like`."""
     return F.interpolate(features, size=like.shape[2:], mode="bilinear", align_corners=False)
