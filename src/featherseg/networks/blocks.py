@@ -1,6 +1,7 @@
 """What the networks of several papers are made of."""
 
 import copy
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import cast
 
@@ -56,6 +57,22 @@ def pair3x3(in_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(
         ConvBlock(conv3x3(in_channels, out_channels)),
         ConvBlock(conv3x3(out_channels, out_channels)),
+    )
+
+
+def channel_attention(channels: int, hidden: int) -> nn.Sequential:
+    """Squeeze-and-excitation (Hu et al. 2018, doi 10.1109/CVPR.2018.00745): a weight a channel.
+
+    Gives the weights alone, (N, channels, 1, 1) in (0, 1), from `hidden` units.
+    """
+    return nn.Sequential(
+        OrderedDict(
+            mean=nn.AdaptiveAvgPool2d(1),
+            squeeze=conv1x1(channels, hidden),
+            activation=nn.ReLU(inplace=True),
+            excite=conv1x1(hidden, channels),
+            sigmoid=nn.Sigmoid(),
+        )
     )
 
 

@@ -14,7 +14,7 @@ import safetensors.torch
 import timm
 import torch
 from timm.layers.norm_act import BatchNormAct2d
-from timm.models import adapt_input_conv
+from timm.models import EfficientNet, adapt_input_conv
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
@@ -37,7 +37,12 @@ def stages(model: Any, image: Tensor) -> list[Tensor]:
 
 
 def blocks(model: Any, image: Tensor) -> list[Tensor]:
-    """The output of every block of an EfficientNet, also where two have the same resolution."""
+    """The output of every block of an EfficientNet, also where two have the same resolution.
+
+    Other networks give their stages.
+    """
+    if not isinstance(model, EfficientNet):
+        return stages(model, image)
     features: list[Tensor] = model.forward_intermediates(
         image,
         indices=list(range(1, len(model.blocks) + 1)),
@@ -50,7 +55,8 @@ def blocks(model: Any, image: Tensor) -> list[Tensor]:
 class Encoder(nn.Module):
     """A timm network without its classifier, tapped by `taps`.
 
-    Takes (N, in_channels, H, W) and gives as many maps as ``channels`` has entries.
+    Takes (N, in_channels, H, W) and gives as many maps as ``channels`` has entries, each with
+    1 / ``reductions`` of the image's sides, rounded up.
     """
 
     def __init__(self, model: nn.Module, *, in_channels: int, taps: Taps = stages) -> None:
@@ -58,7 +64,9 @@ class Encoder(nn.Module):
         self.model = model
         self.taps = taps
         self.in_channels = in_channels
-        self.channels = [features.shape[1] for features in self._probe()]
+        probed = self._probe()
+        self.channels = [features.shape[1] for features in probed]
+        self.reductions = [_PROBE_SIDE // features.shape[2] for features in probed]
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """(N, in_channels, H, W) to a list of (N, C, h, w), finest first."""
