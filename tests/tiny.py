@@ -107,6 +107,7 @@ def tiny_facts(labels: tuple[str, ...], channels: int, images: Pixels) -> dict[s
         },
         "training": {
             "epochs": 1,
+            "initial_weights": "from scratch",
             "best_epoch": 1,
             "validation": {"dice": 0.5},
             "validation_images": 4,

@@ -17,7 +17,7 @@ from featherseg.errors import BundleError
 from featherseg.postprocess import OperatingPoint
 from featherseg.preprocess import Preprocessing
 from featherseg.storage import sha256_bytes, sha256_file, write_bytes
-from featherseg.types import Floats, Pixels
+from featherseg.types import FROM_SCRATCH, Floats, Pixels
 
 SCHEMA = 1
 MANIFEST_FILE = "manifest.json"
@@ -28,7 +28,7 @@ CHECK_FILE = "check.npz"
 CARD_FILE = "README.md"
 FILES = frozenset({ONNX_FILE, IR_FILE, IR_WEIGHTS_FILE, CHECK_FILE, CARD_FILE})
 
-# The largest network here has 34 M parameters (137 MB); whatever is far above is no bundle.
+# The largest network here has 106 M parameters (424 MB); whatever is far above is no bundle.
 _MAX_MANIFEST_BYTES = 1 << 20
 _MAX_FILE_BYTES = 1 << 30
 _MAX_CHECK_BYTES = 1 << 28
@@ -86,9 +86,13 @@ class SourcesEntry(BaseModel):
 
 
 class TrainingEntry(BaseModel):
-    """How the training went; `validation` scores stand for `validation_images` images."""
+    """How the training went; `validation` scores stand for `validation_images` images.
+
+    ``initial_weights`` says what it began with: ImageNet, the name of a file, or nothing.
+    """
 
     model_config = _CLOSED
+    initial_weights: str = FROM_SCRATCH
     epochs: int
     best_epoch: int
     validation: dict[str, float]

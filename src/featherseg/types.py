@@ -13,6 +13,9 @@ Pixels = NDArray[np.uint8]
 Mask = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+# What tables say of a network whose training began with random weights.
+FROM_SCRATCH = "from scratch"
+
 
 @dataclass(frozen=True)
 class Image:

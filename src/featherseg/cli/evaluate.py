@@ -164,5 +164,10 @@ def _stamp(model: "Model", dataset: "Dataset", split: "Split | None", subset: Su
         split_sha256=split.sha256 if split else None,
         images_sha256=images,
         chosen_on=f"{model.chosen_on} of other data" if external else model.chosen_on,
-        model={"id": model.segmenter.model_id, "kind": model.kind, "network": model.network},
+        model={
+            "id": model.segmenter.model_id,
+            "kind": model.kind,
+            "network": model.network,
+            "weights": model.weights,
+        },
     )

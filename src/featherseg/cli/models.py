@@ -8,13 +8,15 @@ from typing import Any
 from featherseg.errors import FeatherSegError
 from featherseg.segment import Segmenter
 from featherseg.train.files import LOG_FILE, RUN_FILE, SPLIT_FILE
+from featherseg.types import FROM_SCRATCH
 
 
 @dataclass(frozen=True)
 class Model:
     """An opened model.
 
-    ``kind`` is "bundle" or "run"; ``network`` its network's name; the hashes are those of the
+    ``kind`` is "bundle" or "run"; ``network`` its network's name; ``weights`` what its training
+    began with; the hashes are those of the
     images and the split it was made from; ``chosen_on`` names the subset that chose its epoch
     and operating point; ``split`` is the split file it keeps, ``fold`` the fold it left out;
     ``history`` holds an entry for each epoch, ``cost`` pairs of name and value, for a report.
@@ -23,6 +25,7 @@ class Model:
     segmenter: Segmenter
     kind: str
     network: str
+    weights: str
     images_sha256: str
     split_sha256: str
     chosen_on: str
@@ -56,6 +59,7 @@ def _open_bundle(path: Path) -> Model:
         segmenter=Segmenter.from_bundle(bundle),
         kind="bundle",
         network=manifest.network.name,
+        weights=manifest.training.initial_weights,
         images_sha256=manifest.sources.images_sha256,
         split_sha256=manifest.sources.split_sha256,
         chosen_on=manifest.operating_point_chosen_on,
@@ -83,6 +87,7 @@ def _open_run(path: Path) -> Model:
         segmenter=segmenter,
         kind="run",
         network=about["network"]["name"],
+        weights=about.get("initial_weights", FROM_SCRATCH),
         images_sha256=about["images_sha256"],
         split_sha256=about["split_sha256"],
         chosen_on=about["operating_point_chosen_on"],

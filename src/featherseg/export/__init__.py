@@ -48,7 +48,7 @@ from featherseg.storage import replacing, sha256_file, write_text
 from featherseg.train.checkpoint import BEST
 from featherseg.train.outcome import CHECK_FILE as RUN_CHECK_FILE
 from featherseg.train.run import load_run
-from featherseg.types import Floats, Pixels
+from featherseg.types import FROM_SCRATCH, Floats, Pixels
 from featherseg.verify import compare, disagreements
 
 # A bundle keeps this many of the images that export compared, so that it stays small.
@@ -103,6 +103,7 @@ def read_trained(folder: Path) -> Trained:
                 "checkpoint_sha256": sha256_file(folder / BEST),
             },
             "training": {
+                "initial_weights": content.get("initial_weights", FROM_SCRATCH),
                 "epochs": content["epochs"],
                 "best_epoch": best["epoch"],
                 "validation": {

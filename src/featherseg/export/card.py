@@ -25,7 +25,8 @@ def model_card(facts: dict[str, Any]) -> str:
         f"* Operating point, chosen on {facts['operating_point_chosen_on']}: probability above "
         f"{point['threshold']:g}, parts of at least {point['smallest_area']:g} of the image, "
         f"components kept: {point['components']}.",
-        f"* Training: {training['epochs']} epochs, weights of epoch {training['best_epoch']}.",
+        f"* Training: {training['epochs']} epochs, weights of epoch {training['best_epoch']}; "
+        f"began with: {training['initial_weights']}.",
         "",
         "Use: `featherseg predict BUNDLE IMAGES --out MASKS`",
         "",

@@ -2,6 +2,8 @@
 
 An encoder gives a list of feature maps, finest first. Its weights are random, or those of
 ImageNet: fetched from the model hub, or read from a local safetensors file.
+
+timm is imported where it is used: that takes longer than torch, and most networks do without.
 """
 
 import copy
@@ -11,15 +13,13 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-import timm
 import torch
-from timm.layers.norm_act import BatchNormAct2d
-from timm.models import EfficientNet, adapt_input_conv
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
 from featherseg.errors import RecipeError
 from featherseg.networks.names import did_you_mean
+from featherseg.types import FROM_SCRATCH
 
 # False: random weights; True: fetch those of ImageNet; else a local .safetensors file.
 Pretrained = bool | str | Path
@@ -41,7 +41,10 @@ def blocks(model: Any, image: Tensor) -> list[Tensor]:
 
     Other networks give their stages.
     """
-    if not isinstance(model, EfficientNet):
+    from timm.models import EfficientNet
+
+    has_blocks = isinstance(model, EfficientNet)
+    if not has_blocks:
         return stages(model, image)
     features: list[Tensor] = model.forward_intermediates(
         image,
@@ -118,13 +121,17 @@ class Encoder(nn.Module):
 
 
 def _fold(model: nn.Module, convolution_name: str, norm_name: str) -> None:
+    from timm.layers.norm_act import BatchNormAct2d
+
     convolution = model.get_submodule(convolution_name)
     norm = model.get_submodule(norm_name)
     assert isinstance(convolution, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)
     # timm's norms hold the activation that follows.
     after = norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity()
-    model.set_submodule(convolution_name, fuse_conv_bn_eval(convolution, norm))
+    # A convolution without bias has a new one, which torch makes a constant.
+    folded = fuse_conv_bn_eval(convolution, norm).requires_grad_()
+    model.set_submodule(convolution_name, folded)
     model.set_submodule(norm_name, after)
 
 
@@ -141,6 +148,8 @@ def timm_encoder(
     Raises RecipeError for a name timm does not have, a network that gives no feature maps, or
     weights that cannot be had.
     """
+    import timm
+
     if not timm.is_model(name):
         raise RecipeError(
             f"timm has no encoder '{name}'; timm.list_models() lists them"
@@ -155,6 +164,35 @@ def timm_encoder(
     model.prune_intermediate_layers(list(range(len(model.feature_info))))
     load_pretrained(model, name, pretrained, in_channels)
     return Encoder(model, in_channels=in_channels, taps=tapped)
+
+
+def repvgg_encoder(
+    *,
+    in_channels: int,
+    stem: int,
+    widths: Sequence[int],
+    depths: Sequence[int],
+    like: str,
+    pretrained: Pretrained = False,
+) -> Encoder:
+    """Build timm's RepVGG blocks at other widths than its networks have: a stem and stages.
+
+    `depths` counts the blocks of each stage, of which the first has stride 2. Where the widths
+    are those of timm's network `like`, `pretrained` gives its ImageNet weights.
+    """
+    from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
+
+    settings = ByoModelCfg(
+        blocks=tuple(
+            ByoBlockCfg(type="rep", d=depth, c=width, s=2)
+            for depth, width in zip(depths, widths, strict=True)
+        ),
+        stem_type="rep",
+        stem_chs=stem,
+    )
+    model = ByobNet(settings, in_chans=in_channels, num_classes=0, global_pool="")
+    load_pretrained(model, like, pretrained, in_channels)
+    return Encoder(model, in_channels=in_channels)
 
 
 def load_pretrained(
@@ -177,7 +215,8 @@ def load_pretrained(
             adapted = _adapted(value, own[key], in_channels)
             if adapted.shape == own[key].shape:
                 fitting[key] = adapted
-    if not fitting:
+    # The counters of batch norms have no shape and fit everywhere.
+    if not any(value.ndim for value in fitting.values()):
         raise RecipeError(
             f"{path}: none of its {len(weights)} tensors fits {name}; expected weights of "
             f"timm's {name}, in timm's names"
@@ -186,7 +225,16 @@ def load_pretrained(
     return list(fitting)
 
 
+def describe_weights(pretrained: Pretrained) -> str:
+    """What a table says of the weights a training began with."""
+    if isinstance(pretrained, bool):
+        return "ImageNet" if pretrained else FROM_SCRATCH
+    return Path(pretrained).name
+
+
 def _adapted(value: Tensor, own: Tensor, in_channels: int) -> Tensor:
+    from timm.models import adapt_input_conv
+
     is_first = value.ndim == own.ndim == 4 and value.shape[1] == _RGB != in_channels
     if is_first and own.shape[1] == in_channels:
         adapted: Tensor = adapt_input_conv(in_channels, value)
@@ -196,6 +244,7 @@ def _adapted(value: Tensor, own: Tensor, in_channels: int) -> Tensor:
 
 def fetch_weights(name: str) -> Path:
     """The local path of timm's ImageNet weights, fetched from the model hub if need be."""
+    import timm
     from huggingface_hub import hf_hub_download
 
     settings = timm.get_pretrained_cfg(name)

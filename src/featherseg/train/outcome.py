@@ -15,6 +15,7 @@ from torch import nn
 from featherseg import __version__
 from featherseg.datasets.pack import Packed
 from featherseg.likeness import image_statistics, reference_statistics
+from featherseg.networks.encoders import describe_weights
 from featherseg.operating_point import choose_operating_point
 from featherseg.preprocess import Preprocessing, normalize
 from featherseg.report.curves import curves_svg
@@ -47,13 +48,17 @@ def write_outcome(
     """
     validation = parts["validation"]
     expected = Preprocessing(recipe.input_size, recipe.in_channels)
+    options = resolved_options(recipe, validation)
+    # Its weights replace those it began with: whoever builds it again needs no fetching.
+    pretrained = options.pop("pretrained", False)
     logits = np.concatenate(list(predict_logits(network, validation.images, expected)))
     point, scores = choose_operating_point(logits, validation.masks)
     write_text(out / CURVES_FILE, curves_svg(done.history))
     write_bytes(out / CHECK_FILE, _check_images(validation))
     content = {
         "schema": SCHEMA,
-        "network": {"name": recipe.network, "options": resolved_options(recipe, validation)},
+        "network": {"name": recipe.network, "options": options},
+        "initial_weights": describe_weights(pretrained),
         "preprocessing": asdict(expected),
         "labels": list(validation.labels),
         "layout": validation.layout,
