@@ -53,10 +53,9 @@ def test_every_command_in_the_readme_exists_with_its_options(line: str) -> None:
     assert used <= known
 
 
-def results() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "make_tables", REPOSITORY / "results" / "make_tables.py"
-    )
+def script(path: str) -> ModuleType:
+    """A script of the repository, as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, REPOSITORY / path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -65,12 +64,21 @@ def results() -> ModuleType:
 
 
 def test_the_score_table_is_made_from_the_committed_cases() -> None:
-    made = results()
+    made = script("results/make_tables.py")
     assert made.with_table(README) == README, "run: python results/make_tables.py"
     for name, summary in made.summaries().items():
         table = (REPOSITORY / "results" / name / "cases.csv").read_bytes()
         assert summary["cases_sha256"] == sha256_bytes(table)
         assert f"({summary['n_lesion']} with a lesion)" in README
+
+
+def test_the_networks_pages_are_those_of_the_cards() -> None:
+    made = script("docs/networks/make_cards.py").pages()
+    assert {path.name for path in made} == {
+        path.name for path in (REPOSITORY / "docs" / "networks").glob("*.md")
+    }
+    for path, text in made.items():
+        assert path.read_text() == text, "run: python docs/networks/make_cards.py"
 
 
 def test_every_file_of_the_package_is_within_the_limits_of_the_house() -> None:
