@@ -39,7 +39,8 @@ class ConvBlock(nn.Module):
         *first, last = block.convolutions
         is_transposed = isinstance(last, nn.ConvTranspose2d)
         folded = fuse_conv_bn_eval(cast(nn.Conv2d, last), block.norm, transpose=is_transposed)
-        return nn.Sequential(*first, folded, block.activation)
+        # A convolution without bias has a new one, which torch makes a constant.
+        return nn.Sequential(*first, folded.requires_grad_(), block.activation)
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:

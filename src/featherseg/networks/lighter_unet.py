@@ -32,7 +32,7 @@ _WIDTH = 64
 _LEVELS = (1, 2, 4, 8, 8)
 _DROPOUT = 0.5
 
-ConvSet = Callable[[int, int], ConvBlock]
+ConvSet = Callable[[int, int], nn.Module]
 
 
 def regular(in_channels: int, out_channels: int) -> ConvBlock:
