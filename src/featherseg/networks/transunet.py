@@ -15,12 +15,12 @@ Departures from the paper:
 
 Open in the paper, chosen here: position embeddings are resampled bicubically, whatever the size;
 of their own size they stay as they are. Every map has even sides, so that "same" padding is
-known beforehand; timm computes it from each image, which no exporter follows.
+a constant here; timm computes it from each image, and torch.export then does not come to an end.
 
 Checked against the paper: 105,275,921 parameters at 224x224, those of the authors' code for one
 output; 105,432,593 at 320x320, LAEDNet's image size (tests/contract). LAEDNet's tables print
-419.53 M, which no form of this network has. As megabytes of float32 weights it would be close
-(421 MB), but the text does not say so.
+419.53 M, which none of the configurations of the authors' code has. As megabytes of float32
+weights it would be close (421 MB), but the text does not say so.
 """
 
 from functools import partial
