@@ -145,8 +145,8 @@ def timm_encoder(
 ) -> Encoder:
     """Build timm's network `name` as an encoder, with `options` of timm's (output_stride, ...).
 
-    Raises RecipeError for a name timm does not have, a network that gives no feature maps, or
-    weights that cannot be had.
+    Raises RecipeError for a name timm does not have, an option its network does not have, a
+    network that gives no feature maps, or weights that cannot be had.
     """
     import timm
 
@@ -155,9 +155,12 @@ def timm_encoder(
             f"timm has no encoder '{name}'; timm.list_models() lists them"
             f"{did_you_mean(name, timm.list_models())}"
         )
-    model: Any = timm.create_model(
-        name, in_chans=in_channels, num_classes=0, global_pool="", **options
-    )
+    try:
+        model: Any = timm.create_model(
+            name, in_chans=in_channels, num_classes=0, global_pool="", **options
+        )
+    except TypeError as error:
+        raise RecipeError(f"timm's {name} does not take every option given ({error})") from error
     tapped = taps or stages
     if not hasattr(model, "forward_intermediates"):
         raise RecipeError(f"timm's {name} gives no feature maps; choose a convolutional encoder")
