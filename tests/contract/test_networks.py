@@ -25,8 +25,8 @@ from tests.contract.entries import ENTRIES
 
 # The exporter takes seconds a network: one here, the others with the slow tests.
 EXPORTED = ["simplified_unet"]
-# Their norms follow an activation or a linear layer, and stay.
-KEEPS_NORMS = {"fcn8s", "fcn16s", "fcn32s", "sk_unet"}
+# Their norms follow an activation, and stay.
+KEEPS_NORMS = {"fcn8s", "fcn16s", "fcn32s"}
 # Of networks that the papers describe in part, how far the size may be off, in percent.
 FIT_PERCENT = 3.0
 # The paper's own columns disagree, as the card's note says.
@@ -144,8 +144,11 @@ def test_backward_reaches_every_parameter(name: str) -> None:
     network = small(name)
     # Residual branches of timm's networks start with a factor of 0, which stops gradients.
     with torch.no_grad():
-        for parameter in network.parameters():
+        for parameter_name, parameter in network.named_parameters():
             parameter.add_(0.01 * torch.randn_like(parameter))
+            # Few hidden units, all behind a ReLU, may be silent by chance.
+            if parameter_name.endswith("squeeze.bias"):
+                parameter.fill_(3.0)
     torch.autograd.backward(network(square(name, 2)).square().mean())
     for parameter_name, parameter in network.named_parameters():
         assert parameter.grad is not None, parameter_name

@@ -12,9 +12,29 @@ from typing import Any
 from torch import nn
 
 from featherseg.errors import RecipeError
+from featherseg.networks.alnet import alnet, alnet_resnet34
+from featherseg.networks.alnet_ablations import alnet_aspp, alnet_udecoder, repvgg_unet
+from featherseg.networks.attention_unet import attention_unet
+from featherseg.networks.cenet import cenet
+from featherseg.networks.deeplabv3plus import (
+    deeplabv3plus_mobilenetv2,
+    deeplabv3plus_resnet101,
+    deeplabv3plus_xception,
+)
+from featherseg.networks.fcn import fcn8s, fcn16s, fcn32s
+from featherseg.networks.laednet import laednet_l, laednet_m, laednet_s
 from featherseg.networks.lighter_unet import light_unet, lighter_unet, unet_bilinear
+from featherseg.networks.mnet import mnet
 from featherseg.networks.names import did_you_mean
+from featherseg.networks.nas_unet import nas_unet
+from featherseg.networks.nested_unet import unetpp, unetpp_32, unetpp_transposed
+from featherseg.networks.pyconv_unet import pyconv_unet
+from featherseg.networks.resnet_attention_unet import resnet101_attention_unet
 from featherseg.networks.simplified_unet import simplified_unet
+from featherseg.networks.sk_unet import sk_unet
+from featherseg.networks.transunet import transunet
+from featherseg.networks.unet import unet, unet_1x1up
+from featherseg.networks.unet3p import unet3p
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "unet_bilinear": unet_bilinear,
@@ -27,7 +47,35 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "lighter_unet_4": partial(lighter_unet, group_size=4),
     "lighter_unet_2": partial(lighter_unet, group_size=2),
     "lighter_unet_1": partial(lighter_unet, group_size=1),
+    "fcn8s": fcn8s,
+    "fcn16s": fcn16s,
+    "fcn32s": fcn32s,
+    "deeplabv3plus_resnet101": deeplabv3plus_resnet101,
+    "deeplabv3plus_xception": deeplabv3plus_xception,
+    "deeplabv3plus_mobilenetv2": deeplabv3plus_mobilenetv2,
+    "laednet_s": laednet_s,
+    "laednet_m": laednet_m,
+    "laednet_l": laednet_l,
+    "unet_1x1up": unet_1x1up,
+    "mnet": mnet,
+    "unetpp_transposed": unetpp_transposed,
+    "transunet": transunet,
+    "nas_unet": nas_unet,
+    "sk_unet": sk_unet,
+    "alnet": alnet,
+    "alnet_resnet34": alnet_resnet34,
+    "alnet_aspp": alnet_aspp,
+    "alnet_udecoder": alnet_udecoder,
+    "repvgg_unet": repvgg_unet,
+    "cenet": cenet,
+    "unetpp_32": unetpp_32,
+    "pyconv_unet": pyconv_unet,
     "simplified_unet": simplified_unet,
+    "resnet101_attention_unet": resnet101_attention_unet,
+    "unet": unet,
+    "unetpp": unetpp,
+    "unet3p": unet3p,
+    "attention_unet": attention_unet,
 }
 
 

@@ -112,7 +112,7 @@ def decode(
 
 
 class Unet(nn.Module):
-    """Five levels of two 3x3 convolutions; `up` and `gate` build the parts that differ.
+    """Five levels of two 3x3 convolutions; `pair`, `up` and `gate` build the parts that differ.
 
     Takes (N, in_channels, H, W) with sides that are multiples of 16, else raises ImageError
     naming the size to pad to, and gives logits (N, out_channels, H, W).
@@ -123,6 +123,7 @@ class Unet(nn.Module):
         *,
         up: UpSampling,
         gate: Gate = Ungated,
+        pair: Pair = pair3x3,
         in_channels: int,
         out_channels: int,
         width: int,
@@ -130,9 +131,9 @@ class Unet(nn.Module):
         super().__init__()
         widths = level_widths(width)
         raised = widths[-2::-1]
-        self.encoder = encoder_stages(in_channels, widths)
+        self.encoder = encoder_stages(in_channels, widths, pair)
         self.up = nn.ModuleList(up(2 * channels, channels) for channels in raised)
-        self.decoder = nn.ModuleList(pair3x3(2 * channels, channels) for channels in raised)
+        self.decoder = nn.ModuleList(pair(2 * channels, channels) for channels in raised)
         self.gates = nn.ModuleList(gate(channels) for channels in raised)
         self.head = conv1x1(width, out_channels)
 
