@@ -12,6 +12,7 @@ from tests.contract.entries import ENTRIES
 LARGEST = 12_000_000
 SIDE = 96
 CASES = 16
+FRACTIONS = ("--fractions", 0.6, 0.2, 0.2, "--seed", 1)
 
 SMALL = [name for name, entry in ENTRIES.items() if entry.parameters <= LARGEST]
 
@@ -32,7 +33,7 @@ def test_two_epochs_become_a_verified_bundle(
     data = ("--data", phantoms, "--layout", "phantom", "--split", split)
     settings = (f"network={name}", f"input_size={SIDE}", "epochs=2", "batch_size=4")
     steps: tuple[tuple[object, ...], ...] = (
-        ("data", "split", phantoms, "--layout", "phantom", "--seed", 1, "--out", split),
+        ("data", "split", phantoms, "--layout", "phantom", *FRACTIONS, "--out", split),
         (
             *("train", "simplified_unet", *data, "--out", tmp_path / "run"),
             *(word for setting in settings for word in ("--set", setting)),

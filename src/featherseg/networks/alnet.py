@@ -31,14 +31,9 @@ from torch import Tensor, nn
 
 from featherseg.errors import RecipeError
 from featherseg.networks.blocks import ConvBlock, check_widths, resize_to
-from featherseg.networks.encoders import (
-    Encoder,
-    Pretrained,
-    check_stages,
-    repvgg_encoder,
-    timm_encoder,
-)
+from featherseg.networks.encoders import Encoder, check_stages, repvgg_encoder, timm_encoder
 from featherseg.networks.names import did_you_mean
+from featherseg.networks.pretrained import Pretrained
 
 _WIDTH = 64
 _STAGES = 5

@@ -35,7 +35,7 @@ from featherseg.networks.alnet import (
     unbiased,
 )
 from featherseg.networks.blocks import Aspp, ConvBlock, check_widths, resize_to
-from featherseg.networks.encoders import Pretrained
+from featherseg.networks.pretrained import Pretrained
 
 _WIDTH = 64
 # At a width of 64.

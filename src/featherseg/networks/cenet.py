@@ -24,7 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from featherseg.networks.blocks import ConvBlock, check_widths, conv1x1, conv3x3, resize_to
-from featherseg.networks.encoders import Pretrained, check_stages, timm_encoder
+from featherseg.networks.encoders import check_stages, timm_encoder
+from featherseg.networks.pretrained import Pretrained
 
 _STAGES = 5
 _POOLS = (2, 3, 5, 6)

@@ -38,7 +38,8 @@ from featherseg.networks.blocks import (
     conv1x1,
     resize_to,
 )
-from featherseg.networks.encoders import Encoder, Pretrained, Taps, stages, timm_encoder
+from featherseg.networks.encoders import Encoder, Taps, stages, timm_encoder
+from featherseg.networks.pretrained import Pretrained
 
 _WIDTH = 256
 _LOW_WIDTH = 48

@@ -1,33 +1,27 @@
 """Encoders from timm: the one place that knows how timm builds, names and taps its networks.
 
-An encoder gives a list of feature maps, finest first. Its weights are random, or those of
-ImageNet: fetched from the model hub, or read from a local safetensors file.
+An encoder gives a list of feature maps, finest first.
 
 timm is imported where it is used: that takes longer than torch, and most networks do without.
 """
 
 import copy
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
 from featherseg.errors import RecipeError
 from featherseg.networks.names import did_you_mean
-from featherseg.types import FROM_SCRATCH
+from featherseg.networks.pretrained import Pretrained, load_pretrained
 
-# False: random weights; True: fetch those of ImageNet; else a local .safetensors file.
-Pretrained = bool | str | Path
 Taps = Callable[[Any, Tensor], list[Tensor]]
 
-_WEIGHTS = "model.safetensors"
-_RGB = 3
 _PROBE_SIDE = 64
+# The channels that oneDNN's AVX-512 convolutions take at once.
+_ONEDNN_BLOCK = 16
 
 
 def stages(model: Any, image: Tensor) -> list[Tensor]:
@@ -64,6 +58,7 @@ class Encoder(nn.Module):
 
     def __init__(self, model: nn.Module, *, in_channels: int, taps: Taps = stages) -> None:
         super().__init__()
+        _avoid_strided_pointwise(model)
         self.model = model
         self.taps = taps
         self.in_channels = in_channels
@@ -118,6 +113,39 @@ class Encoder(nn.Module):
 
         self._probe(watch)
         return pairs
+
+
+class SubsampledConv2d(nn.Conv2d):
+    """A strided 1x1 convolution that drops the skipped pixels itself.
+
+    Backward through few channels, oneDNN (3.13, of torch 2.15) writes past its workspace where
+    the stride is its own and pixels stand channels last (uxlfoundation/oneDNN issue 6035):
+    training then crashes.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, D, H / stride, W / stride)."""
+        rows, columns = self.stride
+        kept = features[:, :, ::rows, ::columns]
+        return nn.functional.conv2d(kept, self.weight, self.bias, groups=self.groups)
+
+
+def _avoid_strided_pointwise(model: nn.Module) -> None:
+    for name, module in list(model.named_modules()):
+        if type(module) is not nn.Conv2d or module.kernel_size != (1, 1):
+            continue
+        if module.stride == (1, 1) or module.in_channels >= _ONEDNN_BLOCK:
+            continue
+        safe = SubsampledConv2d(
+            module.in_channels,
+            module.out_channels,
+            kernel_size=1,
+            stride=(module.stride[0], module.stride[1]),
+            groups=module.groups,
+            bias=module.bias is not None,
+        )
+        safe.weight, safe.bias = module.weight, module.bias
+        model.set_submodule(name, safe)
 
 
 def _fold(model: nn.Module, convolution_name: str, norm_name: str) -> None:
@@ -196,87 +224,6 @@ def repvgg_encoder(
     model = ByobNet(settings, in_chans=in_channels, num_classes=0, global_pool="")
     load_pretrained(model, like, pretrained, in_channels)
     return Encoder(model, in_channels=in_channels)
-
-
-def load_pretrained(
-    model: nn.Module, name: str, pretrained: Pretrained, in_channels: int = _RGB
-) -> list[str]:
-    """Load ImageNet weights of timm's network `name` into `model`, as far as they fit.
-
-    A first convolution of another number of channels is adapted (summed for gray images).
-    Tensors of other shapes keep their values: networks with reduced widths take what is left.
-    Gives the names of what was loaded. On the meta device nothing is.
-    """
-    if pretrained is False or next(model.parameters()).is_meta:
-        return []
-    path = fetch_weights(name) if pretrained is True else Path(pretrained)
-    weights = _read_weights(path)
-    own = model.state_dict()
-    fitting = {}
-    for key, value in weights.items():
-        if key in own:
-            adapted = _adapted(value, own[key], in_channels)
-            if adapted.shape == own[key].shape:
-                fitting[key] = adapted
-    # The counters of batch norms have no shape and fit everywhere.
-    if not any(value.ndim for value in fitting.values()):
-        raise RecipeError(
-            f"{path}: none of its {len(weights)} tensors fits {name}; expected weights of "
-            f"timm's {name}, in timm's names"
-        )
-    model.load_state_dict(fitting, strict=False)
-    return list(fitting)
-
-
-def describe_weights(pretrained: Pretrained) -> str:
-    """What a table says of the weights a training began with."""
-    if isinstance(pretrained, bool):
-        return "ImageNet" if pretrained else FROM_SCRATCH
-    return Path(pretrained).name
-
-
-def _adapted(value: Tensor, own: Tensor, in_channels: int) -> Tensor:
-    from timm.models import adapt_input_conv
-
-    is_first = value.ndim == own.ndim == 4 and value.shape[1] == _RGB != in_channels
-    if is_first and own.shape[1] == in_channels:
-        adapted: Tensor = adapt_input_conv(in_channels, value)
-        return adapted
-    return value
-
-
-def fetch_weights(name: str) -> Path:
-    """The local path of timm's ImageNet weights, fetched from the model hub if need be."""
-    import timm
-    from huggingface_hub import hf_hub_download
-
-    settings = timm.get_pretrained_cfg(name)
-    repository = settings.hf_hub_id if settings else None
-    if not repository:
-        raise RecipeError(
-            f"there are no ImageNet weights for {name}; pass pretrained=PATH.safetensors, or "
-            "leave pretrained out to train from scratch"
-        )
-    try:
-        return Path(hf_hub_download(repository, _WEIGHTS))
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
-        raise RecipeError(
-            f"cannot fetch the ImageNet weights of {name} ({reason}); download {_WEIGHTS} of "
-            f"{repository} from huggingface.co on a machine with a connection and pass "
-            "pretrained=PATH.safetensors, or leave pretrained out to train from scratch"
-        ) from error
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    if path.suffix != ".safetensors" or not path.is_file():
-        raise RecipeError(
-            f"{path}: pretrained expects true, false or an existing .safetensors file"
-        )
-    try:
-        return safetensors.torch.load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise RecipeError(f"{path}: not a readable safetensors file ({error})") from error
 
 
 def check_stages(network: str, encoder: Encoder, count: int | Sequence[int]) -> None:

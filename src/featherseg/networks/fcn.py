@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from featherseg.networks.blocks import check_widths, conv1x1, resize_to
-from featherseg.networks.encoders import Encoder, Pretrained, timm_encoder
+from featherseg.networks.encoders import Encoder, timm_encoder
+from featherseg.networks.pretrained import Pretrained
 
 _ENCODER = "vgg16"
 # Channels after the last three of five transposed convolutions.

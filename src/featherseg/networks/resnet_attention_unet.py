@@ -35,8 +35,9 @@ from featherseg.networks.blocks import (
     pair3x3,
     resize_to,
 )
-from featherseg.networks.encoders import Encoder, Pretrained, check_stages, timm_encoder
+from featherseg.networks.encoders import Encoder, check_stages, timm_encoder
 from featherseg.networks.names import did_you_mean
+from featherseg.networks.pretrained import Pretrained
 from featherseg.networks.unet import UpSampling, decode, resize_conv3x3
 
 _STAGES = 5

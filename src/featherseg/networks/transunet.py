@@ -32,7 +32,8 @@ from torch.nn import functional as F
 
 from featherseg.errors import RecipeError
 from featherseg.networks.blocks import ConvBlock, check_share, check_sides, check_widths, conv3x3
-from featherseg.networks.encoders import Encoder, Pretrained, load_pretrained
+from featherseg.networks.encoders import Encoder
+from featherseg.networks.pretrained import Pretrained, load_pretrained
 
 _WEIGHTS = "vit_base_r50_s16_224"
 _STRIDE = 16

@@ -15,7 +15,7 @@ from torch import nn
 from featherseg import __version__
 from featherseg.datasets.pack import Packed
 from featherseg.likeness import image_statistics, reference_statistics
-from featherseg.networks.encoders import describe_weights
+from featherseg.networks.pretrained import describe_weights
 from featherseg.operating_point import choose_operating_point
 from featherseg.preprocess import Preprocessing, normalize
 from featherseg.report.curves import curves_svg
