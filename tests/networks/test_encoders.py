@@ -46,6 +46,8 @@ def test_unknown_and_unfit_encoders() -> None:
         RecipeError, match=r"timm has no encoder 'resnet35'.*did you mean resnet50 or resnet34"
     ):
         timm_encoder("resnet35", in_channels=3)
+    with pytest.raises(RecipeError, match="gives no feature maps of several sizes"):
+        timm_encoder("vit_tiny_patch16_224", in_channels=3)
     with pytest.raises(RecipeError, match="net: expected an encoder with 5 stages, got 4"):
         check_stages("net", timm_encoder("convnext_atto", in_channels=3), 5)
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from featherseg.compress.cost import count_parameters, count_running_statistics
 from featherseg.errors import RecipeError
 from featherseg.networks import build_network
-from featherseg.networks.laednet import LaedNet, laednet_m, laednet_s
+from featherseg.networks.laednet import LaedNet, laednet
 from tests.networks.reference import State, conv, moved, normalized
 
 # Of each encoder: trainable values, running statistics, channels of its seven blocks (Table 1).
@@ -81,7 +81,7 @@ def test_wiring(position: str, size: tuple[int, int]) -> None:
 
 def test_features_are_raised_before_lrse_5_3_2_and_1() -> None:
     with torch.device("meta"):
-        network = laednet_m()
+        network = laednet(encoder="efficientnet_b3")
     assert network.is_raised == [False, True, False, True, True, True]
 
 
@@ -125,7 +125,7 @@ def test_sizes(name: str, position: str, published: float, percent: float) -> No
 
 @pytest.mark.parametrize("encoder", ["test_resnet", "test_efficientnet", "mobilenetv3_small_050"])
 def test_any_encoder_of_five_stages(encoder: str) -> None:
-    network = laednet_s(encoder=encoder, drop_path=0.0).eval()
+    network = laednet(encoder=encoder, drop_path=0.0).eval()
     assert network.is_raised == [True] * 4
     assert network.head.in_channels == network.encoder.channels[0]
     for size in ((64, 96), (45, 70)):
@@ -144,7 +144,7 @@ def test_paths_are_dropped_in_training_only() -> None:
 
 def test_the_default_drops_as_efficientnets_do() -> None:
     with torch.device("meta"):
-        network = laednet_s()
+        network = laednet()
     # Of the 16 inverted residuals, counted from 0, 14 is the last that adds its input.
     dropped = network.get_submodule("encoder.model.blocks.5.3.drop_path")
     assert getattr(dropped, "drop_prob", None) == pytest.approx(0.2 * 14 / 16)
@@ -152,10 +152,10 @@ def test_the_default_drops_as_efficientnets_do() -> None:
 
 def test_the_encoder_takes_weights_of_a_file(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    other = laednet_s(encoder="test_efficientnet")
+    other = laednet(encoder="test_efficientnet")
     path = tmp_path / "encoder.safetensors"
     safetensors.torch.save_file(other.encoder.model.state_dict(), path)
-    network = laednet_s(encoder="test_efficientnet", pretrained=path)
+    network = laednet(encoder="test_efficientnet", pretrained=path)
     assert isinstance(network, LaedNet)
     loaded, expected = network.encoder.state_dict(), other.encoder.state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in expected.items())

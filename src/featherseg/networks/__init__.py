@@ -22,7 +22,7 @@ from featherseg.networks.deeplabv3plus import (
     deeplabv3plus_xception,
 )
 from featherseg.networks.fcn import fcn8s, fcn16s, fcn32s
-from featherseg.networks.laednet import laednet_l, laednet_m, laednet_s
+from featherseg.networks.laednet import laednet
 from featherseg.networks.lighter_unet import light_unet, lighter_unet, unet_bilinear
 from featherseg.networks.mnet import mnet
 from featherseg.networks.names import did_you_mean
@@ -53,9 +53,9 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "deeplabv3plus_resnet101": deeplabv3plus_resnet101,
     "deeplabv3plus_xception": deeplabv3plus_xception,
     "deeplabv3plus_mobilenetv2": deeplabv3plus_mobilenetv2,
-    "laednet_s": laednet_s,
-    "laednet_m": laednet_m,
-    "laednet_l": laednet_l,
+    "laednet_s": partial(laednet, encoder="efficientnet_b0"),
+    "laednet_m": partial(laednet, encoder="efficientnet_b3"),
+    "laednet_l": partial(laednet, encoder="efficientnet_b7"),
     "unet_1x1up": unet_1x1up,
     "mnet": mnet,
     "unetpp_transposed": unetpp_transposed,
@@ -106,11 +106,18 @@ def check_network_name(name: str) -> None:
 
 
 def network_options(name: str) -> dict[str, Any]:
-    """The options that `build_network(name, ...)` takes, with their defaults."""
+    """The options that `build_network(name, ...)` takes, with their defaults.
+
+    What a network's function has no default for is part of its name ("lighter_unet_16").
+    """
     function = NETWORKS[name]
-    fixed = function.keywords if isinstance(function, partial) else {}
-    parameters = inspect.signature(function).parameters
-    return {key: value.default for key, value in parameters.items() if key not in fixed}
+    plain = function.func if isinstance(function, partial) else function
+    defaults = inspect.signature(plain).parameters
+    return {
+        key: value.default
+        for key, value in inspect.signature(function).parameters.items()
+        if defaults[key].default is not inspect.Parameter.empty
+    }
 
 
 __all__ = ["NETWORKS", "build_network", "check_network_name", "network_options"]

@@ -190,8 +190,11 @@ def timm_encoder(
     except TypeError as error:
         raise RecipeError(f"timm's {name} does not take every option given ({error})") from error
     tapped = taps or stages
-    if not hasattr(model, "forward_intermediates"):
-        raise RecipeError(f"timm's {name} gives no feature maps; choose a convolutional encoder")
+    reductions = [stage["reduction"] for stage in model.feature_info]
+    if not hasattr(model, "forward_intermediates") or len(set(reductions)) == 1:
+        raise RecipeError(
+            f"timm's {name} gives no feature maps of several sizes; choose a convolutional encoder"
+        )
     model.prune_intermediate_layers(list(range(len(model.feature_info))))
     load_pretrained(model, name, pretrained, in_channels)
     return Encoder(model, in_channels=in_channels, taps=tapped)

@@ -122,16 +122,20 @@ class LaedNet(nn.Module):
         return resize_to(logits, image)
 
 
-def _laednet(
+def laednet(
     *,
-    encoder: str,
-    in_channels: int,
-    out_channels: int,
-    use_se: bool,
-    se_position: str,
-    drop_path: float,
-    pretrained: Pretrained,
+    encoder: str = "efficientnet_b0",
+    in_channels: int = 3,
+    out_channels: int = 1,
+    use_se: bool = True,
+    se_position: str = "output",
+    drop_path: float = _DROP_PATH,
+    pretrained: Pretrained = False,
 ) -> LaedNet:
+    """LAEDNet on any encoder of timm with five stages.
+
+    S is on EfficientNet-B0 (3,881,981 parameters), M on -B3 (10,519,017), L on -B7 (63,258,961).
+    """
     check_widths("laednet", in_channels=in_channels, out_channels=out_channels)
     check_share("laednet", drop_path=drop_path)
     if se_position not in _REDUCTIONS:
@@ -152,70 +156,4 @@ def _laednet(
         encoder=backbone,
         se_position=se_position if use_se else None,
         out_channels=out_channels,
-    )
-
-
-def laednet_s(
-    *,
-    in_channels: int = 3,
-    out_channels: int = 1,
-    encoder: str = "efficientnet_b0",
-    use_se: bool = True,
-    se_position: str = "output",
-    drop_path: float = _DROP_PATH,
-    pretrained: Pretrained = False,
-) -> LaedNet:
-    """LAEDNet-S on EfficientNet-B0; 3,881,981 parameters."""
-    return _laednet(
-        encoder=encoder,
-        in_channels=in_channels,
-        out_channels=out_channels,
-        use_se=use_se,
-        se_position=se_position,
-        drop_path=drop_path,
-        pretrained=pretrained,
-    )
-
-
-def laednet_m(
-    *,
-    in_channels: int = 3,
-    out_channels: int = 1,
-    encoder: str = "efficientnet_b3",
-    use_se: bool = True,
-    se_position: str = "output",
-    drop_path: float = _DROP_PATH,
-    pretrained: Pretrained = False,
-) -> LaedNet:
-    """LAEDNet-M on EfficientNet-B3; 10,519,017 parameters."""
-    return _laednet(
-        encoder=encoder,
-        in_channels=in_channels,
-        out_channels=out_channels,
-        use_se=use_se,
-        se_position=se_position,
-        drop_path=drop_path,
-        pretrained=pretrained,
-    )
-
-
-def laednet_l(
-    *,
-    in_channels: int = 3,
-    out_channels: int = 1,
-    encoder: str = "efficientnet_b7",
-    use_se: bool = True,
-    se_position: str = "output",
-    drop_path: float = _DROP_PATH,
-    pretrained: Pretrained = False,
-) -> LaedNet:
-    """LAEDNet-L on EfficientNet-B7; 63,258,961 parameters."""
-    return _laednet(
-        encoder=encoder,
-        in_channels=in_channels,
-        out_channels=out_channels,
-        use_se=use_se,
-        se_position=se_position,
-        drop_path=drop_path,
-        pretrained=pretrained,
     )

@@ -7,8 +7,10 @@ Segmentation", IEEE Access 7, 2019, doi 10.1109/ACCESS.2019.2908991; the baselin
 Departures from the paper:
 * The cells are the last ones of the authors' public code (NAS_UNET_V3), at its settings for
   ultrasound images of nerves: 48 channels and six levels of cells. Its auxiliary head, which
-  takes part in training only, is left out, and so is a norm of the output that it never calls
-  (two values a class).
+  takes part in training only, is left out.
+* That code makes a group norm for the output and never calls it: two values a class that are
+  counted and cannot learn. Here they scale and shift the logits; normalizing them would give
+  every image the same mean.
 * The two dense layers of a channel weight are 1x1 convolutions on the pooled features.
 * ``width`` scales the whole network and is 48 in the public code.
 
@@ -17,7 +19,7 @@ its size. NAS-Unet's own article reports 0.8 M parameters for smaller settings. 
 multiple: transposed convolutions give 2 n - 1 pixels for n, which are stretched to the skip's
 size by repeating pixels, as in the public code.
 
-Checked against the paper: LAEDNet's 2.29 M parameters (2,291,571; 2,287,731 for gray images)
+Checked against the paper: LAEDNet's 2.29 M parameters (2,291,573; 2,287,733 for gray images)
 (tests/contract and tests/networks/test_nas_unet.py).
 """
 
@@ -53,6 +55,15 @@ def _conv(channels: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
         channels, channels, 3, stride=stride, padding=dilation, dilation=dilation, bias=False
     )
     return nn.Sequential(convolution, _norm(channels), nn.ReLU(inplace=True))
+
+
+def _scale_and_shift(channels: int) -> nn.Conv2d:
+    """A factor and a summand a channel, 1 and 0 at first, as a norm has them."""
+    scale = nn.Conv2d(channels, channels, kernel_size=1, groups=channels)
+    nn.init.ones_(scale.weight)
+    assert scale.bias is not None
+    nn.init.zeros_(scale.bias)
+    return scale
 
 
 class ChannelWeight(nn.Module):
@@ -151,7 +162,10 @@ class NasUnet(nn.Module):
         )
         self.encoder = nn.ModuleList(DownCell(channels, channels, width) for _ in range(_DEPTH))
         self.decoder = nn.ModuleList(UpCell(channels, channels, width) for _ in range(_DEPTH + 1))
-        self.head = nn.Conv2d(channels, out_channels, kernel_size=1, bias=False)
+        self.head = nn.Sequential(
+            nn.Conv2d(channels, out_channels, kernel_size=1, bias=False),
+            _scale_and_shift(out_channels),
+        )
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, in_channels, H, W) to logits (N, out_channels, H, W)."""
@@ -166,5 +180,5 @@ class NasUnet(nn.Module):
 
 
 def nas_unet(*, in_channels: int = 3, out_channels: int = 1, width: int = _WIDTH) -> NasUnet:
-    """LAEDNet's NAS-Unet; 2,291,571 parameters."""
+    """LAEDNet's NAS-Unet; 2,291,573 parameters."""
     return NasUnet(in_channels=in_channels, out_channels=out_channels, width=width)
