@@ -88,7 +88,7 @@ def _comparison_row(each: Mapping[str, Any], row: Mapping[str, Any], ours: int) 
         f"{row['paper']}, {row['table']}",
         f"{row['parameters']:,}",
         f"{ours:,}",
-        f"{row['difference_percent']:+.2f} %",
+        f"{round(row['difference_percent'], 2) + 0.0:+.2f} %",
         "" if row["gflops"] is None else f"{row['gflops']:g}",
         f"{each['gmacs']:.3f}",
         each["status"],

@@ -94,7 +94,7 @@ def _overview_row(card: Mapping[str, Any]) -> tuple[str, ...]:
         card["status"],
         f"{card['parameters']:,}",
         _published(first["parameters"], card["status"]) if first else "",
-        f"{first['difference_percent']:+.1f} %" if first else "",
+        _percent(first["difference_percent"], 1) if first else "",
         f"{card['gmacs']:.2f}",
     )
 
@@ -102,6 +102,11 @@ def _overview_row(card: Mapping[str, Any]) -> tuple[str, ...]:
 def _published(parameters: int, status: str) -> str:
     """The count as printed: every digit, or millions."""
     return f"{parameters:,}" if status == "exact" else f"{parameters / _MILLION:.2f} M"
+
+
+def _percent(value: float, digits: int) -> str:
+    # Adding 0 makes a negative zero positive.
+    return f"{round(value, digits) + 0.0:+.{digits}f} %"
 
 
 def _print_card(card: Mapping[str, Any]) -> None:
@@ -143,7 +148,7 @@ def _published_table(rows: Iterable[Mapping[str, Any]]) -> "Table":
             row["paper"],
             row["table"],
             f"{row['parameters']:,}",
-            f"{row['difference_percent']:+.2f} %",
+            _percent(row["difference_percent"], 2),
             *("" if row[key] is None else f"{row[key]:g}" for key in ("gflops", "mb")),
         )
     return table
