@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from featherseg.datasets import DATASETS, Dataset
+from featherseg.datasets import DATASETS, Dataset, read_case_image
 from featherseg.duplicates import Duplicates, Signature, group_duplicates, signature
 from featherseg.errors import ImageError
 from featherseg.images import raster
@@ -161,7 +161,7 @@ def audit(dataset: Dataset, split: Split | None = None, progress: Progress = ite
 def _look_at(dataset: Dataset, case: Case, found: _Findings) -> None:
     image_size = None
     try:
-        pixels = raster.read_image(case.image).pixels
+        pixels = read_case_image(dataset, case).pixels
         image_size = (pixels.shape[0], pixels.shape[1])
         found.signatures[case.id] = signature(pixels)
     except ImageError as error:

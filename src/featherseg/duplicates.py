@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from featherseg.datasets import Dataset
-from featherseg.images import read_image
+from featherseg.datasets import Dataset, read_case_image
 from featherseg.types import Case, Floats, Pixels
 
 Name = TypeVar("Name", bound=Hashable)
@@ -64,7 +63,8 @@ def find_duplicates(dataset: Dataset, progress: Progress = iter) -> Duplicates:
     Raises ImageError at the first image that cannot be read.
     """
     signatures = {
-        case.id: signature(read_image(case.image).pixels) for case in progress(dataset.cases)
+        case.id: signature(read_case_image(dataset, case).pixels)
+        for case in progress(dataset.cases)
     }
     return group_duplicates(signatures)
 

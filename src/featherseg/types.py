@@ -38,6 +38,8 @@ class Case:
     together in a split (a patient or an exam; the id itself where nothing is known). ``masks``
     may be several files, to be united, and may be empty where the layout says "no lesion"
     without a file. ``label`` is the class of the whole image, '' where there is none.
+    ``spacing_mm`` is (row, column), where the release states it; ``frame`` counts from 0 in
+    files that hold several images.
     """
 
     id: str
@@ -45,6 +47,8 @@ class Case:
     image: Path
     masks: tuple[Path, ...]
     label: str
+    spacing_mm: tuple[float, float] | None = None
+    frame: int = 0
 
 
 @dataclass(frozen=True)

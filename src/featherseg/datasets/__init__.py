@@ -1,12 +1,12 @@
 """Public layouts of image folders, read as released; nothing here downloads anything."""
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 
 from featherseg.datasets import busi, folder, phantom
 from featherseg.datasets.layout import Dataset, Layout, read_binary
 from featherseg.errors import DataError
-from featherseg.images import read_image
 from featherseg.storage import sha256_file, sha256_json
 from featherseg.types import Case, Image, Mask
 
@@ -36,13 +36,19 @@ def load_dataset(folder: Path, layout: str) -> Dataset:
     return dataset
 
 
+def read_case_image(dataset: Dataset, case: Case) -> Image:
+    """Decode a case's image, with its spacing where the release states it; or ImageError."""
+    image = DATASETS[dataset.layout].read_image(case)
+    return replace(image, spacing_mm=case.spacing_mm)
+
+
 def read_case(dataset: Dataset, case: Case) -> tuple[Image, Mask]:
     """Decode a case: its image and its labels 0..K, uint8 (H, W) of the same size.
 
     Raises ImageError for a file that cannot be decoded and DataError for a mask of another
     size or with a label that the dataset does not name.
     """
-    image = read_image(case.image)
+    image = read_case_image(dataset, case)
     mask = DATASETS[dataset.layout].read_mask(dataset, case)
     if mask.shape != image.pixels.shape[:2]:
         height, width = image.pixels.shape[:2]
@@ -81,4 +87,5 @@ __all__ = [
     "images_sha256",
     "load_dataset",
     "read_case",
+    "read_case_image",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 
 from featherseg.errors import DataError
 from featherseg.images import raster
-from featherseg.types import Case, Mask
+from featherseg.types import Case, Image, Mask
 
 # How many names an error message lists before it only counts.
 _NAMED = 3
@@ -32,13 +32,19 @@ class Dataset:
     mask_kind: Literal["binary", "labels"] = "binary"
 
 
+def read_raster(case: Case) -> Image:
+    """Decode a case's image file, whatever its spacing."""
+    return raster.read_image(case.image)
+
+
 @dataclass(frozen=True)
 class Layout:
     """How one kind of folder is read.
 
     ``scan`` finds the cases and raises DataError where an image or a mask has no partner;
-    ``read_mask`` gives labels 0..K as uint8 (H, W). ``expected`` is the number of images of
-    each class in the official release, None where there is none.
+    ``read_mask`` gives labels 0..K as uint8 (H, W), ``read_image`` the image without spacing.
+    ``expected`` is the number of images of each class in the official release, None where there
+    is none. ``groups`` says in a few words what keeps images together.
     """
 
     scan: Callable[[Path], Dataset]
@@ -46,6 +52,8 @@ class Layout:
     expected: Mapping[str, int] | None
     citation: str
     license: str
+    groups: str = "each image for itself"
+    read_image: Callable[[Case], Image] = read_raster
 
 
 def read_binary(dataset: Dataset, case: Case) -> Mask:
