@@ -19,7 +19,7 @@ LAYERS = (
     ("report", "evaluation", "summary", "operating_point", "audit"),
     ("splits", "metrics", "stats", "duplicates", "case_table"),
     ("verify", "segment", "datasets"),
-    ("images", "runtime", "bundle", "postprocess", "preprocess", "likeness", "measure"),
+    ("images", "runtime", "bundle", "postprocess", "preprocess", "likeness", "calipers", "measure"),
     ("types", "storage", "extras", "errors"),
 )
 TORCH_ROWS = 4
