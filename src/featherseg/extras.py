@@ -8,7 +8,7 @@ from featherseg.errors import MissingExtraError
 # Extra -> distribution names, as in pyproject.toml (a test compares the two).
 EXTRAS = MappingProxyType(
     {
-        "evaluate": ("jinja2", "matplotlib", "safetensors", "scipy"),
+        "evaluate": ("jinja2", "matplotlib", "nibabel", "safetensors", "scipy"),
         "train": ("lightning-fabric", "pyyaml", "timm", "torch", "torchvision"),
         "export": ("nncf", "onnx", "onnxruntime", "onnxscript"),
         "onnxruntime": ("onnxruntime",),
