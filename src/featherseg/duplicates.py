@@ -2,10 +2,11 @@
 
 Signal one correlates 48x48 gray thumbnails of zero mean and unit length; signal two counts
 the differing bits of a 63-bit hash of the lowest DCT frequencies (Zauner 2010, pHash). On
-BUSI both agree on about 600 distinct images of 780. An image of one gray value has no picture
-and equals nothing.
+BUSI both agree on about 600 distinct images of 780. Equal pixels are found by their hash. An
+image of one gray value has no picture and equals nothing.
 """
 
+import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -27,16 +28,24 @@ _THUMBNAIL_PX = 48
 _HASH_INPUT_PX, _HASH_SIDE = 32, 8
 # Thumbnails whose gray values deviate less than this show nothing.
 _BLANK_DEVIATION = 0.5
+# Bytes of the hash of all pixels: of a million images, none collide by chance.
+_DIGEST_BYTES = 16
+# Correlations are compared as they are reported.
+_DIGITS = 4
 # Rows compared with all others at once: 512 x 6,000 images take 12 MB.
 _BLOCK = 512
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What is compared: a float32 thumbnail (2304,) and a hash; None and 0 for a blank image."""
+    """What is compared: a float32 thumbnail (2304,) and a hash; None and 0 for a blank image.
+
+    ``digest`` is a hash of the pixels and the size, the same for gray stored as gray or RGB.
+    """
 
     thumbnail: Floats | None
     bits: int
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,13 +57,27 @@ class Pair:
     correlation: float
     differing_bits: int
 
+    @property
+    def is_correlated(self) -> bool:
+        """Whether the thumbnails alone would tell."""
+        return self.correlation > SAME_CORRELATION
+
+    @property
+    def is_hash_alike(self) -> bool:
+        """Whether the DCT hash alone would tell."""
+        return self.differing_bits <= SAME_BITS
+
 
 @dataclass(frozen=True)
 class Duplicates:
-    """``groups`` of two or more case ids that show one picture, and the ``pairs`` behind them."""
+    """``groups`` of two or more case ids that show one picture, and the ``pairs`` behind them.
+
+    ``exact`` are the groups whose pixels are equal, each within one of ``groups``.
+    """
 
     groups: tuple[tuple[str, ...], ...]
     pairs: tuple[Pair, ...]
+    exact: tuple[tuple[str, ...], ...] = ()
 
 
 def find_duplicates(dataset: Dataset, progress: Progress = iter) -> Duplicates:
@@ -72,12 +95,13 @@ def find_duplicates(dataset: Dataset, progress: Progress = iter) -> Duplicates:
 def signature(pixels: Pixels) -> Signature:
     """The signature of an image, (H, W) gray or (H, W, 3) RGB uint8."""
     gray = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    digest = _digest(pixels)
     thumbnail = _thumbnail(gray, _THUMBNAIL_PX)
     thumbnail -= thumbnail.mean()
     length = float(np.linalg.norm(thumbnail))
     if length < _BLANK_DEVIATION * _THUMBNAIL_PX:
-        return Signature(None, 0)
-    return Signature((thumbnail / np.float32(length)).ravel(), _dct_bits(gray))
+        return Signature(None, 0, digest)
+    return Signature((thumbnail / np.float32(length)).ravel(), _dct_bits(gray), digest)
 
 
 def group_duplicates(signatures: dict[str, Signature]) -> Duplicates:
@@ -90,7 +114,19 @@ def group_duplicates(signatures: dict[str, Signature]) -> Duplicates:
         return Duplicates((), ())
     pairs = tuple(_alike(seen))
     joined = connected(signatures, ((pair.first, pair.second) for pair in pairs))
-    return Duplicates(tuple(group for group in joined if len(group) > 1), pairs)
+    exact: dict[str, list[str]] = {}
+    for name, one in seen.items():
+        exact.setdefault(one.digest or name, []).append(name)
+    return Duplicates(
+        tuple(group for group in joined if len(group) > 1),
+        pairs,
+        tuple(tuple(group) for group in exact.values() if len(group) > 1),
+    )
+
+
+def count_distinct(names: Iterable[str], pairs: Iterable[Pair]) -> int:
+    """How many different pictures `names` hold when only `pairs` show the same."""
+    return len(connected(names, ((pair.first, pair.second) for pair in pairs)))
 
 
 def connected(
@@ -119,16 +155,24 @@ def _alike(signatures: dict[str, Signature]) -> Iterator[Pair]:
     hashes = np.array([one.bits for one in signatures.values()], dtype=np.uint64)
     for start in range(0, len(names), _BLOCK):
         block = slice(start, start + _BLOCK)
-        correlation = thumbnails[block] @ thumbnails.T
+        correlation = np.round(thumbnails[block] @ thumbnails.T, _DIGITS)
         differing = np.bitwise_count(hashes[block, np.newaxis] ^ hashes)
         same = (correlation > SAME_CORRELATION) | (differing <= SAME_BITS)
         for row, column in np.argwhere(np.triu(same, k=start + 1)):
             yield Pair(
                 names[start + row],
                 names[column],
-                round(float(correlation[row, column]), 4),
+                round(float(correlation[row, column]), _DIGITS),
                 int(differing[row, column]),
             )
+
+
+def _digest(pixels: Pixels) -> str:
+    is_gray = pixels.ndim == 2 or bool((pixels == pixels[:, :, :1]).all())
+    stored = pixels if pixels.ndim == 2 or not is_gray else pixels[:, :, 0]
+    digest = hashlib.blake2b(repr(stored.shape).encode(), digest_size=_DIGEST_BYTES)
+    digest.update(np.ascontiguousarray(stored))
+    return digest.hexdigest()
 
 
 def _thumbnail(gray: NDArray[np.generic], side_px: int) -> Floats:
