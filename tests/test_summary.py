@@ -12,7 +12,7 @@ import pytest
 from featherseg.case_table import Row, write_cases_csv
 from featherseg.errors import DataError
 from featherseg.metrics import EMPTY_MASK_RULE
-from featherseg.stats import bootstrap_interval, wilson
+from featherseg.stats import mean_interval, wilson
 from featherseg.storage import sha256_file, write_json
 from featherseg.summary import AVERAGES, Stamp, summarize, summarize_cases
 from tests.scoring import DIAGONAL, blank, box, rows_of
@@ -65,9 +65,13 @@ def test_without_normal_images_specificity_is_unknown() -> None:
 
 def test_intervals_draw_groups() -> None:
     summary = summarize(example(), STAMP)
-    interval = bootstrap_interval([1.0, 0.5, 0.0], 0, groups=["p1", "p1", "p2"])
+    interval = mean_interval([1.0, 0.5, 0.0], 0, groups=["p1", "p1", "p2"])
+    assert interval is not None
     entry = summary["dice_lesion"]
-    assert (entry["ci_low"], entry["ci_high"]) == pytest.approx(interval, abs=1e-6)
+    assert (entry["ci_low"], entry["ci_high"]) == pytest.approx(
+        (interval.low, interval.high), abs=1e-6
+    )
+    assert entry["interval"] == interval.method
     assert entry["small_sample"]
 
 

@@ -133,6 +133,13 @@ def _stamp_beside(path: Path) -> Stamp:
         ) from error
 
 
+def case_values(rows: Sequence[Row], name: str) -> dict[str, float | None]:
+    """What `name` of `AVERAGES` averages, by case; None for a case that it leaves out."""
+    cases = _gather(rows)
+    labels = list(cases[0].labels)
+    return {case.id: _image_value(name, case, labels) for case in cases}
+
+
 def _gather(rows: Iterable[Row]) -> list[_Case]:
     """The table by case; every case must hold every metric of every label."""
     about: dict[str, Row] = {}
