@@ -1,94 +1,28 @@
-"""Calipers and text that a scanner has burned into an image: where they are, and without them.
-
-Marks are thin, flat and bright, and their edges are sharper than any echo's. A cross is four
-equal arms that meet; a letter is a small figure of one stroke width in a row of others. Classical
-vision, no training: it knows what is drawn, not what is meant.
-"""
-
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+"""Crosses that mark the ends of a measured distance: + and x."""
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from featherseg.calipers.ink import DARKEST_INK, Box
 from featherseg.types import Floats, Pixels
-
-Box = tuple[int, int, int, int]
-Bools = NDArray[np.bool_]
 
 # Arms of a cross, center to end.
 _SHORTEST_ARM_PX, _LONGEST_ARM_PX = 3, 24
-# What a mark exceeds its surroundings by, in gray levels; speckle seldom does so sharply.
+# What a cross exceeds its surroundings by, in gray levels.
 _CONTRAST = 45.0
-_DARKEST_INK = 120
-_MOST_CANDIDATES = 300
+_MOST_CANDIDATES = 200
 # The level along an arm may vary by this share of its contrast (standard deviation).
 _UNEVEN = 0.25
 # Arms are equal when the third shortest is at most this many times the shortest, and a pixel.
 _UNEQUAL_ARMS = 1.35
 
-
-@dataclass(frozen=True)
-class Marks:
-    """Burned-in marks of one image.
-
-    ``mask`` is bool (H, W), True on marked pixels and the two around them; ``calipers`` and
-    ``text`` are boxes (top, left, bottom, right) in pixels, bottom and right exclusive.
-    """
-
-    mask: Bools
-    calipers: tuple[Box, ...]
-    text: tuple[Box, ...]
-
-    @property
-    def has_calipers(self) -> bool:
-        """Whether any cross or dotted measuring line was found."""
-        return bool(self.calipers)
-
-    @property
-    def has_text(self) -> bool:
-        """Whether any letters or digits were found."""
-        return bool(self.text)
-
-
-def find_marks(pixels: Pixels) -> Marks:
-    """Find crosses (+ and x), dotted lines and text in (H, W) gray or (H, W, 3) RGB uint8 pixels.
-
-    Marks are taken to be brighter than what they are on, or colored.
-    """
-    level = ink_level(pixels)
-    crosses = _plus_signs(level) + _turned_crosses(level)
-    boxes = tuple(_box(row, col, arm, level.shape) for row, col, arm in crosses)
-    return Marks(_mask_of(level, boxes), boxes, ())
-
-
-def remove_marks(pixels: Pixels, marks: Marks, how: Literal["inpaint", "mask"]) -> Pixels:
-    """The image without its marks: ``inpaint`` continues what is around them, ``mask`` blanks.
-
-    ``inpaint`` is Telea's fast marching (2004, doi:10.1080/10867651.2004.10487596); ``mask``
-    fills every box with the median of the pixels around it. A new array of the same shape.
-    """
-    if how == "inpaint":
-        return np.asarray(
-            cv2.inpaint(pixels, marks.mask.astype(np.uint8), 3.0, cv2.INPAINT_TELEA), np.uint8
-        )
-    out = pixels.copy()
-    for top, left, bottom, right in (*marks.calipers, *marks.text):
-        around = (slice(max(0, top - 8), bottom + 8), slice(max(0, left - 8), right + 8))
-        ground = pixels[around][~marks.mask[around]]
-        if ground.size:
-            out[top:bottom, left:right] = np.median(ground, axis=0).astype(np.uint8)
-    return out
-
-
-def ink_level(pixels: Pixels) -> Pixels:
-    """What a mark stands out in, uint8 (H, W): the brightest channel, so that blue ink counts."""
-    return pixels if pixels.ndim == 2 else np.asarray(pixels.max(axis=2), np.uint8)
-
-
 Cross = tuple[int, int, int]
+
+
+def find_crosses(level: Pixels) -> list[Box]:
+    """Boxes of all crosses in a level (H, W) where marks are bright."""
+    crosses = _plus_signs(level) + _turned_crosses(level)
+    return [_box(row, col, arm, level.shape) for row, col, arm in crosses]
 
 
 def _turned_crosses(level: Pixels) -> list[Cross]:
@@ -136,7 +70,7 @@ def _cross_score(level: Pixels, arm: int, gap: int) -> Floats:
         [_shifted(means, rows, cols) for rows in (-offset, offset) for cols in (-offset, offset)]
     )
     ground = np.sort(quarters, axis=0)[2]
-    return np.asarray(np.where(ink >= _DARKEST_INK, ink - ground, 0.0), np.float32)
+    return np.asarray(np.where(ink >= DARKEST_INK, ink - ground, 0.0), np.float32)
 
 
 def _shifted(values: Floats, rows: int, cols: int) -> Floats:
@@ -148,7 +82,7 @@ def _shifted(values: Floats, rows: int, cols: int) -> Floats:
 
 
 def _arm_length(padded: Pixels, row: int, col: int) -> int:
-    """The length of a cross's arms, 0 where there is none; `padded` has a border for the longest."""
+    """The length of a cross's arms, 0 where there is none; `padded` has room for the longest."""
     reach = _LONGEST_ARM_PX + 4
     patch = padded[row : row + 2 * reach + 1, col : col + 2 * reach + 1].astype(np.float32)
     center = patch[reach - 3 : reach + 4, reach - 3 : reach + 4]
@@ -196,12 +130,3 @@ def _is_thin(patch: Floats, arm: int, least: float) -> bool:
 def _box(row: int, col: int, arm: int, size: tuple[int, ...]) -> Box:
     top, left = max(0, row - arm), max(0, col - arm)
     return top, left, min(size[0], row + arm + 1), min(size[1], col + arm + 1)
-
-
-def _mask_of(level: Pixels, boxes: Iterable[Box]) -> Bools:
-    """Bright pixels inside the boxes, two pixels wider on every side."""
-    ink = cv2.morphologyEx(level, cv2.MORPH_TOPHAT, np.ones((9, 9), np.uint8)) >= _CONTRAST / 2
-    mask = np.zeros(level.shape, np.uint8)
-    for top, left, bottom, right in boxes:
-        mask[top:bottom, left:right] = ink[top:bottom, left:right]
-    return np.asarray(cv2.dilate(mask, np.ones((5, 5), np.uint8)) > 0)
