@@ -2,9 +2,11 @@
 
 import difflib
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from featherseg.datasets import busi, folder, phantom
+from featherseg.datasets.exchange import nifti, nnunet, npz
 from featherseg.datasets.layout import Dataset, Layout, read_binary
 from featherseg.errors import DataError
 from featherseg.storage import sha256_file, sha256_json
@@ -13,6 +15,25 @@ from featherseg.types import Case, Image, Mask
 DATASETS: dict[str, Layout] = {
     "busi": Layout(busi.scan, read_binary, busi.EXPECTED, busi.CITATION, busi.LICENSE),
     "folder": Layout(folder.scan, folder.read_mask, None, "", "the owner's"),
+    "nifti": Layout(
+        nifti.scan, nifti.read_mask, None, "", "the owner's", read_image=nifti.read_image
+    ),
+    "nnunet": Layout(
+        nnunet.scan,
+        nnunet.read_mask,
+        None,
+        nnunet.CITATION,
+        "the data set's own",
+        read_image=nnunet.read_image,
+    ),
+    "npz": Layout(
+        npz.scan,
+        npz.read_mask,
+        None,
+        npz.CITATION,
+        "the data set's own",
+        read_image=npz.read_image,
+    ),
     "phantom": Layout(phantom.scan, read_binary, None, "simulated by FeatherSeg", "none needed"),
 }
 
@@ -61,8 +82,10 @@ def read_case(dataset: Dataset, case: Case) -> tuple[Image, Mask]:
 
 def case_hashes(dataset: Dataset) -> dict[str, str]:
     """Case id -> SHA-256 over the SHA-256 of its image file and of each mask file."""
+    # Some layouts keep many images in one file, which is then hashed once.
+    file_hash = cache(_file_hash)
     return {
-        case.id: sha256_json([_file_hash(path) for path in (case.image, *case.masks)])
+        case.id: sha256_json([file_hash(path) for path in (case.image, *case.masks)])
         for case in dataset.cases
     }
 

@@ -31,8 +31,8 @@ def scan(folder: Path) -> Dataset:
     """Find the cases; DataError for images or masks without a partner, or a bad side file."""
     pairs = paired_files(folder)
     has_labels = (folder / LABELS_FILE).is_file()
-    labels = _read_label_names(folder / LABELS_FILE) if has_labels else ("lesion",)
-    known = _read_groups(folder / GROUPS_FILE, pairs)
+    labels = read_label_names(folder / LABELS_FILE) if has_labels else ("lesion",)
+    known = read_groups(folder / GROUPS_FILE, pairs)
     cases = []
     for name, (image, mask) in pairs.items():
         group, label = known.get(name, (name, ""))
@@ -79,7 +79,8 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _read_label_names(path: Path) -> tuple[str, ...]:
+def read_label_names(path: Path) -> tuple[str, ...]:
+    """The names of the labels 1..K in a labels.json; DataError where it is not one."""
     content = load_json(path)
     names = content if isinstance(content, list) else _numbered(path, content)
     valid = all(isinstance(name, str) and name.strip() for name in names)
@@ -103,7 +104,7 @@ def _numbered(path: Path, content: Any) -> list[Any]:
     return [named_labels[key] for key in keys]
 
 
-def _read_groups(path: Path, ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+def read_groups(path: Path, ids: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Case id -> (group, class) of a groups.csv; empty where there is no such file."""
     if not path.is_file():
         return {}
