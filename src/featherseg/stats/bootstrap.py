@@ -59,8 +59,7 @@ def bca_tails(grouped: Grouped, means: Numbers, level: float) -> tuple[float, fl
     """The shares of `means` below the two BCa limits, or why there are none.
 
     Bias correction from the share of means below the sample's (ties count half), acceleration
-    from the means without one group each. Efron 1987, doi:10.1080/01621459.1987.10478410,
-    equations 2.3, 4.4 and 6.6.
+    from the means without one group each. Efron 1987, doi:10.1080/01621459.1987.10478410.
     """
     pulls = _pulls(grouped)
     rounding = _ROUNDING * float(np.abs(grouped.sums / grouped.counts).max())
