@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from featherseg.datasets import case_hashes, images_sha256, load_dataset, read_case
+from featherseg.datasets import DATASETS, case_hashes, images_sha256, load_dataset, read_case
 from featherseg.datasets.layout import natural_key
 from featherseg.errors import DataError, ImageError
 
@@ -152,7 +152,7 @@ def test_missing_folders(tmp_path: Path, root: Path) -> None:
 def test_an_unknown_layout_names_the_nearest(root: Path) -> None:
     with pytest.raises(DataError, match="got 'Fodler'; did you mean 'folder'"):
         load_dataset(root, "Fodler")
-    with pytest.raises(DataError, match=r"out of busi, folder, phantom, got '1234'$"):
+    with pytest.raises(DataError, match=rf"out of {', '.join(DATASETS)}, got '1234'$"):
         load_dataset(root, "1234")
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from featherseg.cli import export_data
 from featherseg.cli.console import output, print_json, remarks, tracked
 from featherseg.errors import DataError, StorageError
 
@@ -132,6 +133,9 @@ def phantom(
         )
     write_phantom(out, cases, seed, (size, size), lambda items: tracked(items, "simulating"))
     _say(f"{out}: {cases} simulated images; use it with --layout phantom")
+
+
+app.command("export")(export_data.export)
 
 
 def _say(text: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from featherseg.datasets.exchange import coco, nifti, nnunet, npz
 from featherseg.datasets.exchange.export import Export, Progress, arrange
 from featherseg.datasets.exchange.names import remove_export, safe_names
+from featherseg.errors import StorageError
 
 # Format -> what writes an export of it into an empty folder.
 EXPORTERS: dict[str, Callable[[Export, Path, Progress], None]] = {
@@ -22,7 +23,17 @@ def export_root(to: str, out: Path, name: str, number: int) -> Path:
 
 
 def write_export(to: str, export: Export, root: Path, progress: Progress = iter) -> None:
-    """Write `export` in the format `to` into `root`; what an earlier export left there goes."""
+    """Write `export` in the format `to` into `root`; what an earlier export left there goes.
+
+    Raises StorageError where an image or a mask of the export lies in `root` itself.
+    """
+    inside = root.resolve()
+    for _, case in export.placed:
+        for path in (case.image, *case.masks):
+            if inside in path.resolve().parents:
+                raise StorageError(
+                    f"{path} would be replaced by its own export; choose another --out"
+                )
     remove_export(root)
     EXPORTERS[to](export, root, progress)
 

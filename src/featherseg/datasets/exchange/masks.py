@@ -100,13 +100,13 @@ def predictions_in(folder: Path) -> list[Mapping[str, Any]]:
 
 
 def _is_prediction(image: Any) -> bool:
-    """Whether an entry names an input and a mask that lies beside predictions.json."""
-    texts = [image.get(key) for key in ("input", "mask")] if isinstance(image, dict) else []
-    return (
-        len(texts) == 2
-        and all(isinstance(text, str) and text for text in texts)
-        and Path(texts[1]).name == texts[1]
-    )
+    """Whether an entry names an input, and a mask that lies beside predictions.json."""
+    if not isinstance(image, dict):
+        return False
+    given, mask = image.get("input"), image.get("mask")
+    if not isinstance(given, str) or not isinstance(mask, str):
+        return False
+    return bool(given) and Path(mask).name == mask
 
 
 def _candidates(folder: Path) -> list[Path]:

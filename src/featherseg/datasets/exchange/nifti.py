@@ -107,7 +107,7 @@ def read_image(case: Case) -> Image:
 def read_mask(dataset: Dataset, case: Case) -> Mask:
     """A case's labels 0..K, uint8 (H, W)."""
     if dataset.mask_kind == "binary":
-        return (read_nifti_mask(case.masks[0], None, case.image) != 0).astype(np.uint8)
+        return np.asarray(read_nifti_mask(case.masks[0], None, case.image) != 0, np.uint8)
     return read_nifti_mask(case.masks[0], len(dataset.labels), case.image)
 
 
@@ -169,7 +169,7 @@ def _with_spacing(case: Case) -> Case:
     """The case with its header's spacing; that of names.json where it is the same in float32."""
     stated = _spacing(_opened(case.image))
     known = case.spacing_mm
-    if stated and known and np.array_equal(np.float32(stated), np.float32(known)):
+    if stated and known and np.array_equal(np.array(stated, "f4"), np.array(known, "f4")):
         return case
     return Case(case.id, case.group, case.image, case.masks, case.label, stated)
 

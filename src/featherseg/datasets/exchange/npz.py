@@ -99,11 +99,11 @@ def _stretched(item: Item, size: tuple[int, int]) -> NamedCase:
 
 def _arrays(
     images: dict[str, list[Pixels]], masks: dict[str, list[Mask]], size: tuple[int, int]
-) -> dict[str, NDArray[np.uint8]]:
+) -> dict[str, Any]:
     """All six arrays; gray only where every image is."""
     is_gray = all(pixels.ndim == 2 for part in images.values() for pixels in part)
     shape = size if is_gray else (*size, 3)
-    arrays = {}
+    arrays: dict[str, NDArray[np.uint8]] = {}
     for prefix in _ORDER:
         shown = images[prefix] if is_gray else [as_rgb(pixels) for pixels in images[prefix]]
         arrays[f"{prefix}_images"] = np.array(shown, np.uint8).reshape(-1, *shape)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from featherseg.datasets import read_case_image
 from featherseg.datasets.exchange.masks import (
     PREDICTIONS_FILE,
     mask_files,
@@ -13,7 +14,7 @@ from featherseg.datasets.exchange.masks import (
 )
 from featherseg.datasets.layout import Dataset, image_files, load_json, named
 from featherseg.errors import DataError
-from featherseg.types import Case, Mask
+from featherseg.types import Case, Image, Mask
 
 IMAGES_LAYOUT = "images"
 
@@ -64,9 +65,19 @@ def with_predictions(dataset: Dataset, folder: Path) -> tuple[Case, ...]:
     return cases
 
 
-def read_predicted(dataset: Dataset, case: Case) -> Mask:
-    """The predicted labels of a case of `with_predictions`, uint8 (H, W)."""
-    return read_mask_files(case.masks, dataset.labels)
+def read_predicted(dataset: Dataset, case: Case) -> tuple[Image, Mask]:
+    """The image and the predicted labels 0..K of a case of `with_predictions`.
+
+    Raises ImageError and DataError as `read_case` does.
+    """
+    image, mask = read_case_image(dataset, case), read_mask_files(case.masks, dataset.labels)
+    if mask.shape != image.pixels.shape[:2]:
+        height, width = image.pixels.shape[:2]
+        raise DataError(
+            f"{case.masks[0]}: expected a mask of its image's size {height}x{width}, got "
+            f"{mask.shape[0]}x{mask.shape[1]}; is it of another image?"
+        )
+    return image, mask
 
 
 def _by_input(dataset: Dataset, folder: Path, listed: Sequence[Any]) -> dict[str, tuple[Path, ...]]:
