@@ -19,7 +19,10 @@ LAYERS = (
     ("report", "evaluation", "summary", "operating_point", "audit"),
     ("splits", "metrics", "stats", "duplicates", "case_table"),
     ("verify", "segment", "datasets"),
-    ("images", "runtime", "bundle", "postprocess", "preprocess", "likeness", "calipers", "measure"),
+    (
+        *("images", "runtime", "bundle", "postprocess", "preprocess", "likeness", "calipers"),
+        *("measure", "circumference", "shape", "ellipse"),
+    ),
     ("types", "storage", "extras", "errors"),
 )
 TORCH_ROWS = 4

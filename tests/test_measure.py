@@ -1,5 +1,6 @@
 """Measurements against closed forms and a slow search over all pairs of points."""
 
+import csv
 import itertools
 import json
 import math
@@ -167,9 +168,38 @@ def test_no_millimeters_without_spacing() -> None:
         "area_mm2",
         "long_axis_mm",
         "short_axis_mm",
+        "perimeter_mm",
+        "ellipse_axes_mm",
     }
     empty = as_json(measure(np.zeros((5, 5), np.uint8), (0.1, 0.1))[0])
     assert (empty["area_mm2"], empty["long_axis_mm"]) == (0.0, None)
+
+
+def test_shape_is_measured_in_pixels_and_in_millimeters() -> None:
+    # A disc in the tissue, 20 mm across, on rows three times as far apart as columns.
+    (found,) = measure(ellipse((81, 241), (100, 100 / 3), 0), (0.3, 0.1))
+    assert found.perimeter_mm == pytest.approx(math.pi * 20, rel=0.01)
+    assert found.ellipse_axes_mm == pytest.approx((20.0, 20.0), rel=0.01)
+    assert found.ellipse_axes_px == pytest.approx((200.0, 200 / 3), rel=0.01)
+    assert found.ellipse_center_px == pytest.approx((40.0, 120.0), abs=0.1)
+    assert found.circularity == pytest.approx(1.0, abs=0.01)
+    assert found.depth_to_width == pytest.approx(1.0, abs=0.02)
+    (plain,) = measure(ellipse((81, 241), (100, 100 / 3), 0))
+    assert plain.depth_to_width == pytest.approx(1 / 3, abs=0.02)
+    assert plain.ellipse_angle_deg is not None
+    assert math.sin(math.radians(plain.ellipse_angle_deg)) == pytest.approx(0.0, abs=0.01)
+    assert plain.perimeter_px == found.perimeter_px
+    assert (plain.perimeter_mm, plain.ellipse_axes_mm) == (None, None)
+
+
+def test_nothing_and_a_pixel_have_no_shape() -> None:
+    (nothing,) = measure(np.zeros((9, 9), np.uint8), (0.1, 0.1))
+    assert (nothing.perimeter_mm, nothing.solidity, nothing.ellipse_angle_deg) == (None,) * 3
+    mask = np.zeros((9, 9), np.uint8)
+    mask[4, 4] = 1
+    (point,) = measure(mask, (0.1, 0.1))
+    assert (point.ellipse_axes_px, point.ellipse_axes_mm, point.margin_irregularity) == (None,) * 3
+    assert point.solidity == 1.0
 
 
 @pytest.mark.parametrize("spacing", [(0.0, 1.0), (1.0, -1.0), (math.nan, 1.0), (1.0, math.inf)])
@@ -213,6 +243,25 @@ def test_the_verb(tmp_path: Path, cli: Cli) -> None:
     assert "3: area 200 px, axes 21.9 x 16.9 px" in text
     assert "mm" not in text.replace(str(tmp_path), "")
     assert "25.00 mm2" in cli("measure", tmp_path, "--spacing-mm", 0.5, 0.25).out
+
+
+def test_the_verb_writes_a_table(tmp_path: Path, cli: Cli) -> None:
+    save(tmp_path / "a.png", ellipse((60, 60), (20, 10), 0) * 255)
+    save(tmp_path / "empty.png", np.zeros((9, 9), np.uint8))
+    out = tmp_path / "out" / "measured.csv"
+    spacing = ("--spacing-mm", 0.5, 0.25)
+    assert cli("measure", tmp_path, *spacing, "--csv", out).code == 0
+    with out.open() as file:
+        first, second = csv.DictReader(file)
+    assert first["mask"].endswith("a.png")
+    assert float(first["ellipse_axes_long_px"]) == pytest.approx(40, rel=0.01)
+    assert float(first["ellipse_center_row_px"]) == pytest.approx(29.5, abs=0.1)
+    assert float(first["perimeter_mm"]) > 0
+    assert (second["area_px"], second["area_mm2"], second["perimeter_mm"]) == ("0", "0.0", "")
+    ended = cli("measure", tmp_path, "--csv", out)
+    assert (ended.code, "--overwrite" in ended.err) == (2, True)
+    assert cli("measure", tmp_path, "--csv", out, "--overwrite").code == 0
+    assert "mm" not in out.read_text().split("\n")[0]
 
 
 def test_the_verb_lists_bad_files_at_the_end(tmp_path: Path, cli: Cli) -> None:

@@ -1,4 +1,4 @@
-"""Area, axes and center of what a mask holds, in pixels, and in millimeters where they are known.
+"""Area, axes and shape of what a mask holds, in pixels, and in millimeters where they are known.
 
 A pixel at (row, column) covers half a pixel to each side. Axes are measured between the
 midpoints of pixel edges, as scikit-image's `feret_diameter_max` does: a run of n pixels is n
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherseg.errors import ImageError
+from featherseg.shape import Part, Shape, largest_part, shape_of, without_holes
+from featherseg.shape import Spacing as Spacing
 from featherseg.types import Mask, Segmentation
-
-Spacing = tuple[float, float]
 
 _UNIT: Spacing = (1.0, 1.0)
 # From a pixel's center to the midpoints of its four edges, (row, column).
@@ -27,23 +27,37 @@ _EDGE_MIDPOINTS = np.array([(-0.5, 0.0), (0.5, 0.0), (0.0, -0.5), (0.0, 0.5)])
 class Measurement:
     """One label of one mask.
 
-    Area and centroid (row, column) are of all its pixels, the axes of its largest connected part
-    (8-neighborhood), as a caliper spans one lesion; ``components`` counts the parts. The long axis
-    is the largest distance between two boundary points (the maximum Feret diameter), the short
-    axis the largest extent perpendicular to it. Where nothing is found, area is 0 and centroid
-    and axes are None. Values in millimeters are None when the spacing is not known.
+    Area and centroid (row, column) are of all its pixels; everything else is of its largest
+    connected part (8-neighborhood), as a caliper spans one lesion; ``components`` counts the
+    parts. The long axis is the largest distance between two boundary points (the maximum Feret
+    diameter), the short axis the largest extent perpendicular to it. The others, of that part
+    without its holes, are those of `featherseg.shape.Shape`; the ellipse's axes are (long, short).
+    Where nothing is found, area is 0 and the rest None; a single pixel has no ellipse.
+
+    Values in millimeters are None when the spacing is not known. Ratios and the angle are then
+    those of square pixels, else those of the tissue.
     """
 
     label: str
     value: int
     components: int
     area_px: int
-    centroid_px: tuple[float, float] | None
-    long_axis_px: float | None
-    short_axis_px: float | None
+    centroid_px: tuple[float, float] | None = None
+    long_axis_px: float | None = None
+    short_axis_px: float | None = None
+    perimeter_px: float | None = None
+    ellipse_center_px: tuple[float, float] | None = None
+    ellipse_axes_px: tuple[float, float] | None = None
+    ellipse_angle_deg: float | None = None
+    circularity: float | None = None
+    solidity: float | None = None
+    depth_to_width: float | None = None
+    margin_irregularity: float | None = None
     area_mm2: float | None = None
     long_axis_mm: float | None = None
     short_axis_mm: float | None = None
+    perimeter_mm: float | None = None
+    ellipse_axes_mm: tuple[float, float] | None = None
 
 
 def measure(
@@ -94,34 +108,50 @@ def confidence(segmentation: Segmentation) -> float:
     return 1.0 - float(segmentation.probability.mean(dtype=np.float64))
 
 
-def _measure_label(
-    found: NDArray[np.bool_], value: int, label: str, spacing_mm: Spacing | None
-) -> Measurement:
+def _measure_label(found: Part, value: int, label: str, spacing_mm: Spacing | None) -> Measurement:
     area_px = int(found.sum())
     if area_px == 0:
         area_mm2 = None if spacing_mm is None else 0.0
-        return Measurement(label, value, 0, 0, None, None, None, area_mm2)
+        return Measurement(label, value, 0, 0, area_mm2=area_mm2)
     rows, columns = np.nonzero(found)
     centroid_px = (float(rows.mean()), float(columns.mean()))
-    components, outline = _largest_outline(found)
-    axes_px = axes(outline, _UNIT)
-    if spacing_mm is None:
-        return Measurement(label, value, components, area_px, centroid_px, *axes_px)
-    area_mm2 = area_px * spacing_mm[0] * spacing_mm[1]
-    axes_mm = axes(outline, spacing_mm)
-    return Measurement(label, value, components, area_px, centroid_px, *axes_px, area_mm2, *axes_mm)
-
-
-def _largest_outline(found: NDArray[np.bool_]) -> tuple[int, NDArray[np.float64]]:
-    """The number of parts, and the convex hull's pixels (n, 2) of the largest, (row, column)."""
-    count, numbered, statistics, _ = cv2.connectedComponentsWithStats(
-        found.astype(np.uint8), connectivity=8
+    components, _ = cv2.connectedComponents(found.astype(np.uint8), connectivity=8)
+    return Measurement(
+        label, value, components - 1, area_px, centroid_px, **_of_largest(found, spacing_mm)
     )
-    largest = 1 + int(statistics[1:, cv2.CC_STAT_AREA].argmax())
-    part = (numbered == largest).astype(np.uint8)
-    contours, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    hull = cv2.convexHull(contours[0]).reshape(-1, 2)
-    return count - 1, hull[:, ::-1].astype(np.float64)
+
+
+def _of_largest(found: Part, spacing_mm: Spacing | None) -> dict[str, Any]:
+    """The fields of a Measurement that are of the largest part."""
+    filled, outline = without_holes(largest_part(found))
+    hull = cv2.convexHull(outline).reshape(-1, 2).astype(np.float64)
+    shape = shape_of(filled, _UNIT)
+    fields = {
+        **_lengths(shape, axes(hull, _UNIT), "px"),
+        "ellipse_center_px": shape.ellipse and shape.ellipse.center,
+    }
+    if spacing_mm is not None:
+        shape = shape_of(filled, spacing_mm)
+        fields |= _lengths(shape, axes(hull, spacing_mm), "mm")
+        fields["area_mm2"] = int(found.sum()) * spacing_mm[0] * spacing_mm[1]
+    return {
+        **fields,
+        "ellipse_angle_deg": shape.ellipse and shape.ellipse.angle_deg,
+        "circularity": shape.circularity,
+        "solidity": shape.solidity,
+        "depth_to_width": shape.depth_to_width,
+        "margin_irregularity": shape.margin_irregularity,
+    }
+
+
+def _lengths(shape: Shape, axes: tuple[float, float], unit: str) -> dict[str, Any]:
+    ellipse = shape.ellipse
+    return {
+        f"long_axis_{unit}": axes[0],
+        f"short_axis_{unit}": axes[1],
+        f"perimeter_{unit}": shape.perimeter,
+        f"ellipse_axes_{unit}": ellipse and (ellipse.long_axis, ellipse.short_axis),
+    }
 
 
 def axes(outline_px: NDArray[np.float64], spacing: Spacing) -> tuple[float, float]:
