@@ -171,7 +171,7 @@ def _digest(pixels: Pixels) -> str:
     is_gray = pixels.ndim == 2 or bool((pixels == pixels[:, :, :1]).all())
     stored = pixels if pixels.ndim == 2 or not is_gray else pixels[:, :, 0]
     digest = hashlib.blake2b(repr(stored.shape).encode(), digest_size=_DIGEST_BYTES)
-    digest.update(np.ascontiguousarray(stored))
+    digest.update(stored.tobytes())
     return digest.hexdigest()
 
 

@@ -1,0 +1,122 @@
+"""What a mask looks like: its parts and holes, and whether it is only a drawn outline."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from featherseg.types import Mask
+
+Bools = NDArray[np.bool_]
+
+# A part with at most this share of the largest part's area is a slip of the pen.
+_SPECK_SHARE = 0.01
+# An outline's half width, at most: in pixels, or as a share of the drawn shape's longer side.
+_THIN_PX, _THIN_SHARE = 3.0, 0.02
+# Filling an outline at least doubles its area: below, it is a blot and not a line.
+_LEAST_GAIN = 2.0
+# Share of an outline's pixels that lie on the rim of what it encloses; vessels fill no region.
+_ON_THE_RIM = 0.95
+# Breaks of up to twice these many pixels in an outline are bridged.
+_BRIDGES_PX = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class MaskFacts:
+    """What the audit keeps of a mask; ``share`` is that of the image's area, in [0, 1]."""
+
+    share: float
+    components: int
+    specks: int
+    holes: int
+    hole_area_px: int
+    is_outline: bool
+
+
+def mask_facts(mask: Mask) -> MaskFacts:
+    """Look at labels 0..K, uint8 (H, W); an empty mask gives zeros."""
+    labels = [int(label) for label in np.unique(mask) if label]
+    parts = [part_areas_px(mask == label) for label in labels]
+    most = max(parts, key=len, default=())
+    specks = [area for area in most if area <= _SPECK_SHARE * max(most)]
+    is_outline = any(filled_outline(mask == label) is not None for label in labels)
+    holes = () if is_outline else hole_areas_px(mask > 0)
+    return MaskFacts(
+        share=float(np.count_nonzero(mask)) / mask.size,
+        components=len(most),
+        specks=len(specks),
+        holes=len(holes),
+        hole_area_px=sum(holes),
+        is_outline=is_outline,
+    )
+
+
+def part_areas_px(part: Bools) -> tuple[int, ...]:
+    """Areas of the connected parts (8-neighborhood) of a bool (H, W), in reading order."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(part.astype(np.uint8), connectivity=8)
+    return tuple(int(area) for area in stats[1:, cv2.CC_STAT_AREA])
+
+
+def hole_areas_px(part: Bools) -> tuple[int, ...]:
+    """Areas of the background regions (4-neighborhood) that do not reach the image's border."""
+    outside = np.pad(~part, 1, constant_values=True).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=4)
+    border = int(labels[0, 0])
+    return tuple(
+        int(stats[label, cv2.CC_STAT_AREA]) for label in range(1, count) if label != border
+    )
+
+
+def filled_outline(part: Bools) -> Bools | None:
+    """The region that a thin drawn outline encloses, with the outline; None for other masks.
+
+    Outlines that leave the image on one side or over a corner count, as do breaks of up to four
+    pixels. Vessels, membranes and thick rings (a heart's wall) are no outlines.
+    """
+    drawn = np.argwhere(part)
+    if not drawn.size:
+        return None
+    sides = np.ptp(drawn, axis=0) + 1
+    half_width = _half_width_px(part)
+    if half_width > max(_THIN_PX, _THIN_SHARE * float(sides.max())):
+        return None
+    for corners in (0, 1):
+        for bridge_px in _BRIDGES_PX:
+            filled = _filled(part, corners, bridge_px)
+            gained = filled.sum() >= _LEAST_GAIN * part.sum()
+            if gained and _is_rim(part, filled, 2 * half_width + bridge_px + 1):
+                return filled
+    return None
+
+
+def _half_width_px(part: Bools) -> float:
+    distance = cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return float(distance.max())
+
+
+def _filled(part: Bools, corners: int, bridge_px: int) -> Bools:
+    """`part` with every region it cuts off that holds at most `corners` corners of the image.
+
+    What lies around a closed outline holds all four corners; around one that leaves the image
+    at a corner, three of them.
+    """
+    line = _grown(part, bridge_px)
+    background = (~line).astype(np.uint8)
+    count, labels, _, _ = cv2.connectedComponentsWithStats(background, connectivity=4)
+    held = np.bincount(labels[[0, 0, -1, -1], [0, -1, 0, -1]], minlength=count)
+    inside = held <= corners
+    inside[0] = True  # the line itself
+    return np.asarray(~_grown(~inside[labels], bridge_px) | part, np.bool_)
+
+
+def _grown(region: Bools, by_px: int) -> Bools:
+    if not by_px:
+        return region
+    kernel = np.ones((2 * by_px + 1, 2 * by_px + 1), np.uint8)
+    return np.asarray(cv2.dilate(region.astype(np.uint8), kernel) > 0)
+
+
+def _is_rim(part: Bools, filled: Bools, within_px: float) -> bool:
+    depth = cv2.distanceTransform(filled.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return bool((np.asarray(depth)[part] <= within_px).mean() >= _ON_THE_RIM)
