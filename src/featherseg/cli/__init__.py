@@ -18,6 +18,7 @@ from featherseg.cli import (
     networks,
     predict,
     recipes,
+    score,
     summarize,
     train,
     verify,
@@ -50,6 +51,7 @@ app.command()(measure.measure)
 app.command()(networks.networks)
 app.command()(predict.predict)
 app.command()(recipes.recipes)
+app.command()(score.score)
 app.command()(summarize.summarize)
 app.command()(train.train)
 app.command()(verify.verify)

@@ -107,7 +107,7 @@ def scan(folder: Path) -> Dataset:
     """
     root = _root(folder)
     content = load_json(root / DATASET_FILE)
-    labels, ending = _labels(root, content), _file_ending(root, content)
+    labels, ending = nnunet_labels(root, content), _file_ending(root, content)
     names = read_names(root)
     cases = [case for part in _PARTS for case in _scan_part(root, part, ending, names)]
     return Dataset("nnunet", root, labels, tuple(cases), "labels")
@@ -144,7 +144,8 @@ def _root(folder: Path) -> Path:
     return found[0]
 
 
-def _labels(root: Path, content: Any) -> tuple[str, ...]:
+def nnunet_labels(root: Path, content: Any) -> tuple[str, ...]:
+    """The foreground labels 1..K of a dataset.json's content; DataError for anything else."""
     known = content.get("labels") if isinstance(content, dict) else None
     numbered = (
         {value: name for name, value in known.items() if type(value) is int}
