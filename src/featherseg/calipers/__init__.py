@@ -6,7 +6,6 @@ in a row of others, or one that stands out as no echo does. Classical vision, no
 knows what is drawn, not what is meant.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,14 +13,16 @@ import cv2
 import numpy as np
 
 from featherseg.calipers.crosses import find_crosses
-from featherseg.calipers.ink import Bools, Box, ink_level, sharp_ink, within
-from featherseg.calipers.lines import find_dotted_lines
-from featherseg.calipers.text import find_text
+from featherseg.calipers.ink import Bools, Box, ink_levels, sharp_ink, touching, within
+from featherseg.calipers.lines import find_dotted_lines, lines_between
+from featherseg.calipers.text import find_text, is_letter
 from featherseg.types import Pixels
 
 # What is taken away is this much wider than the ink, for its soft and its black outline.
-_RIM_PX = 2
+_RIM_PX = 3
 _INPAINT_RADIUS_PX = 3.0
+# A cross is about as wide as high, and this like its mirror image (IoU).
+_LEAST_SQUARE, _LEAST_OVERLAP = 0.75, 0.6
 # The ground of a box is the median this far around it.
 _SURROUNDINGS_PX = 8
 
@@ -30,7 +31,7 @@ _SURROUNDINGS_PX = 8
 class Marks:
     """Burned-in marks of one image.
 
-    ``mask`` is bool (H, W), True on marked pixels and the two around them; ``calipers`` (crosses
+    ``mask`` is bool (H, W), True on marked pixels and the three around them; ``calipers`` (crosses
     and dotted measuring lines) and ``text`` are boxes (top, left, bottom, right) in pixels,
     bottom and right exclusive.
     """
@@ -57,38 +58,43 @@ def find_marks(pixels: Pixels) -> Marks:
     cross have 3 to 24 px, letters are 5 to 64 px high, dots of a line stand 3 to 16 px apart.
     Dark marks, solid lines and frames are not looked for.
     """
-    level = ink_level(pixels)
+    found = [_marks_of(level) for level in ink_levels(pixels)]
+    mask = np.logical_or.reduce([each.mask for each in found])
+    calipers = dict.fromkeys(box for each in found for box in each.calipers)
+    text = dict.fromkeys(box for each in found for box in each.text)
+    return Marks(mask, tuple(calipers), tuple(text))
+
+
+def _marks_of(level: Pixels) -> Marks:
+    """The marks of one level, in which ink is bright."""
     crosses = find_crosses(level)
     lines, dots = find_dotted_lines(level)
-    taken = within(crosses, level.shape, margin=1) | dots
-    text, crosses = _letters_apart(find_text(level, taken), crosses)
-    calipers = (*crosses, *lines)
-    mask = sharp_ink(level) & within((*crosses, *text), level.shape, margin=1) | dots
+    text = find_text(level, within(crosses, level.shape, margin=_RIM_PX) | dots)
+    letters = [cross for cross in crosses if any(is_letter(cross, line) for line in text)]
+    crosses = [cross for cross in crosses if cross not in letters]
+    ink = sharp_ink(level)
+    boxes = [box for line in text for box in line]
+    if crosses or lines:
+        # Beside calipers, a lone figure with four like quarters is a cross that was overlooked.
+        more = [line[0] for line in text if len(line) == 1 and _is_symmetric(ink, line[0])]
+        boxes, crosses = [box for box in boxes if box not in more], [*crosses, *more]
+    boxes += letters
+    ink = touching(ink, within((*crosses, *boxes), level.shape, margin=1)) | dots
+    ink |= lines_between(level, crosses)
     side = 2 * _RIM_PX + 1
-    wider = cv2.dilate(mask.astype(np.uint8), np.ones((side, side), np.uint8))
-    return Marks(np.asarray(wider > 0), calipers, tuple(text))
+    wider = cv2.dilate(ink.astype(np.uint8), np.ones((side, side), np.uint8))
+    return Marks(np.asarray(wider > 0), (*crosses, *lines), tuple(boxes))
 
 
-def _letters_apart(
-    text: Sequence[Box], crosses: Sequence[Box]
-) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
-    """An x or a + between the letters of a line of text is a letter."""
-    kept = tuple(cross for cross in crosses if not _in_a_line(cross, text))
-    return tuple(text), kept
-
-
-def _in_a_line(box: Box, text: Sequence[Box]) -> bool:
-    """Whether letters of the same height stand close on both sides."""
+def _is_symmetric(ink: Bools, box: Box) -> bool:
+    """Whether a square figure is nearly its own mirror image, both ways."""
     top, left, bottom, right = box
-    height = bottom - top
-    sides = set()
-    for other in text:
-        alike = abs(other[0] - top) <= 0.3 * height and abs(other[2] - bottom) <= 0.3 * height
-        if alike and 0 <= left - other[3] <= height:
-            sides.add("left")
-        if alike and 0 <= other[1] - right <= height:
-            sides.add("right")
-    return len(sides) == 2
+    shape = ink[top:bottom, left:right]
+    mirrored = (shape[::-1], shape[:, ::-1])
+    square = _LEAST_SQUARE <= shape.shape[0] / shape.shape[1] <= 1 / _LEAST_SQUARE
+    return square and all(
+        (shape & other).sum() >= _LEAST_OVERLAP * (shape | other).sum() for other in mirrored
+    )
 
 
 def remove_marks(pixels: Pixels, marks: Marks, how: Literal["inpaint", "mask"]) -> Pixels:

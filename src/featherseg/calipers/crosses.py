@@ -31,7 +31,9 @@ def _turned_crosses(level: Pixels) -> list[Cross]:
     side = int(np.ceil(np.hypot(height, width))) + 2
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), 45.0, 1.0)
     turn[:, 2] += (side - width) / 2, (side - height) / 2
-    turned = np.asarray(cv2.warpAffine(level, turn, (side, side)), np.uint8)
+    # Pixels of a thin diagonal touch at corners only: a square of two closes the stroke.
+    closed = cv2.dilate(level, np.ones((2, 2), np.uint8))
+    turned = np.asarray(cv2.warpAffine(closed, turn, (side, side)), np.uint8)
     back = cv2.invertAffineTransform(turn)
     found = []
     for row, col, arm in _plus_signs(turned):

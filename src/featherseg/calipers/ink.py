@@ -13,14 +13,22 @@ Bools = NDArray[np.bool_]
 
 # Strokes are narrower than this, so an opening of this width takes them away.
 _WIDEST_STROKE_PX = 10
+_LARGEST_MARK_PX = 64
 # Ink exceeds what is under it by this many gray levels, and is at least this bright.
 CONTRAST = 60
 DARKEST_INK = 120
 
 
-def ink_level(pixels: Pixels) -> Pixels:
-    """The brightest channel, uint8 (H, W), in which colored ink is as bright as white."""
-    return pixels if pixels.ndim == 2 else np.asarray(pixels.max(axis=2), np.uint8)
+def ink_levels(pixels: Pixels) -> list[Pixels]:
+    """Images, uint8 (H, W), in which ink is bright: brightest channel, and saturation if any.
+
+    Echoes are gray, so colored ink stands out from them in saturation however bright they are.
+    """
+    if pixels.ndim == 2:
+        return [pixels]
+    brightest, darkest = pixels.max(axis=2), pixels.min(axis=2)
+    saturation = brightest - darkest
+    return [brightest, saturation] if (saturation >= DARKEST_INK).any() else [brightest]
 
 
 def sharp_ink(level: Pixels, contrast: int = CONTRAST) -> Bools:
@@ -41,3 +49,16 @@ def within(boxes: Iterable[Box], size: tuple[int, ...], margin: int) -> Bools:
     for top, left, bottom, right in boxes:
         inside[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin] = 1
     return inside
+
+
+def touching(ink: Bools, where: Bools) -> Bools:
+    """All of each connected part of `ink` that reaches into `where`, if it is small.
+
+    Of a larger part only what is inside: there a mark runs into tissue.
+    """
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)
+    small = np.maximum(stats[:, 2], stats[:, 3]) <= _LARGEST_MARK_PX
+    small[0] = False
+    reached = np.zeros(len(stats), np.bool_)
+    reached[np.unique(parts[where])] = True
+    return np.asarray((reached & small)[parts] | (ink & where))

@@ -1,6 +1,7 @@
 """Dotted and dashed measuring lines: small bright dots at equal steps along a straight line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -13,11 +14,14 @@ from featherseg.types import Pixels
 _DOT_SIDE_PX = 4
 _DOT_CONTRAST = 40
 _LONGEST_DOT_PX = 7
+_DOT_WIDTH_PX = 3
 _LARGEST_DOT_PX2 = 18
 _SHORTEST_STEP_PX, _LONGEST_STEP_PX = 3.0, 16.0
 # A dot may lie this far from where the line expects it: its center is rounded to pixels.
 _NEAR_PX = 1.2
 _LEAST_DOTS = 9
+# Share of the way between two crosses that a dotted line covers, dots taken three pixels wide.
+_LEAST_DOTTED = 0.6
 _MOST_MISSED = 1
 # An image with more specks than this is grainy; the brightest are looked at.
 _MOST_DOTS = 1200
@@ -26,10 +30,11 @@ Points = NDArray[np.float64]
 
 
 def find_dotted_lines(level: Pixels) -> tuple[list[Box], Bools]:
-    """Boxes of dotted lines, and the pixels of their dots, bool (H, W)."""
-    parts, numbers, centers = _dots(level)
+    """Boxes of dotted lines, and the pixels of the dots and between them, bool (H, W)."""
+    centers = _dots(level)
     used: set[int] = set()
     boxes = []
+    drawn = np.zeros(level.shape, np.uint8)
     for line in _lines(centers):
         if len(used.intersection(line)) > len(line) // 2:
             continue
@@ -38,23 +43,50 @@ def find_dotted_lines(level: Pixels) -> tuple[list[Box], Bools]:
         top, left = np.floor(low).astype(int).tolist()
         bottom, right = np.ceil(high).astype(int).tolist()
         boxes.append((top, left, bottom + 1, right + 1))
-    return boxes, np.isin(parts, numbers[sorted(used)])
+        ends = centers[[line[0], line[-1]]].round().astype(int)[:, ::-1].tolist()
+        cv2.line(drawn, ends[0], ends[1], 1, _DOT_WIDTH_PX)
+    return boxes, np.asarray(drawn > 0)
 
 
-def _dots(level: Pixels) -> tuple[NDArray[np.int32], NDArray[np.int64], Points]:
-    """Numbered parts (H, W), the numbers of those that are dots, and their (row, col) centers."""
+def lines_between(level: Pixels, crosses: Sequence[Box]) -> Bools:
+    """Pixels of the dotted lines that join two crosses, faint ones too, bool (H, W)."""
+    near_dot = cv2.dilate(_bright(level), np.ones((3, 3), np.uint8))
+    drawn = np.zeros(level.shape, np.uint8)
+    for one, other in combinations(crosses, 2):
+        start, end = (
+            np.array([(b[0] + b[2] - 1) / 2, (b[1] + b[3] - 1) / 2]) for b in (one, other)
+        )
+        arms = (one[2] - one[0] + other[2] - other[0]) / 2
+        length = float(np.hypot(*(end - start)))
+        if length <= 2 * arms:
+            continue
+        shares = np.linspace(arms / length, 1 - arms / length, int(length))
+        rows, cols = np.round(start[:, None] + shares * (end - start)[:, None]).astype(int)
+        if near_dot[rows, cols].mean() >= _LEAST_DOTTED:
+            ends = [tuple(point.round().astype(int)[::-1].tolist()) for point in (start, end)]
+            cv2.line(drawn, ends[0], ends[1], 1, _DOT_WIDTH_PX)
+    return np.asarray(drawn > 0)
+
+
+def _bright(level: Pixels) -> Pixels:
+    """1 where a level stands out on less than a dot's width, else 0."""
     side = _DOT_SIDE_PX + 1
     above = cv2.morphologyEx(level, cv2.MORPH_TOPHAT, np.ones((side, side), np.uint8))
-    bright = ((above >= _DOT_CONTRAST) & (level >= DARKEST_INK)).astype(np.uint8)
-    _, parts, stats, centers = cv2.connectedComponentsWithStats(bright, connectivity=8)
+    return np.asarray((above >= _DOT_CONTRAST) & (level >= DARKEST_INK), np.uint8)
+
+
+def _dots(level: Pixels) -> Points:
+    """The (row, col) centers of all that may be dots."""
+    bright = _bright(level)
+    _, _, stats, centers = cv2.connectedComponentsWithStats(bright, connectivity=8)
     longest = np.maximum(stats[:, 2], stats[:, 3])
     small = (longest <= _LONGEST_DOT_PX) & (stats[:, 4] <= _LARGEST_DOT_PX2)
     small[0] = False
     numbers = np.flatnonzero(small)
     if numbers.size > _MOST_DOTS:
-        peak = above[tuple(centers[numbers].round().astype(int)[:, ::-1].T)].astype(int)
+        peak = level[tuple(centers[numbers].round().astype(int)[:, ::-1].T)].astype(int)
         numbers = np.sort(numbers[np.argsort(-peak, kind="stable")[:_MOST_DOTS]])
-    return np.asarray(parts, np.int32), numbers, np.asarray(centers[numbers][:, ::-1], np.float64)
+    return np.asarray(centers[numbers][:, ::-1], np.float64)
 
 
 def _lines(centers: Points) -> Iterator[list[int]]:

@@ -1,5 +1,6 @@
 """Burned-in letters and digits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -20,6 +21,10 @@ _SHARP, _VERY_SHARP = 60.0, 105.0
 _SUDDEN = 0.55
 # Letters of one line: heights within this ratio, feet within this share, gaps below this share.
 _HEIGHT_RATIO, _FOOT_SHARE, _GAP_SHARE = 1.6, 0.35, 1.2
+# Letters this many heights away are neighbors, one letter between them.
+_NEIGHBOR_HEIGHTS = 2.0
+# Widest lone letter, in its heights.
+_WIDEST_ALONE = 1.5
 # A line of merely sharp figures is text from this many on.
 _LEAST_IN_LINE = 3
 
@@ -30,19 +35,35 @@ class _Glyph:
     fall: float
 
 
-def find_text(level: Pixels, taken: Bools) -> list[Box]:
-    """Boxes of letters and digits, one each; `taken` pixels belong to other marks.
+def find_text(level: Pixels, taken: Bools) -> list[list[Box]]:
+    """Lines of letters and digits, a box each; `taken` pixels belong to other marks.
 
     A figure with a very sharp edge all around counts alone; others in lines of three and more.
     """
-    glyphs = _glyphs(level, taken)
-    lines = _lines(glyphs)
-    return [
-        glyph.box
-        for line in lines
-        for glyph in line
-        if glyph.fall >= _VERY_SHARP or len(line) >= _LEAST_IN_LINE
+    lines = [
+        line if len(line) >= _LEAST_IN_LINE else [one for one in line if _stands_out(one)]
+        for line in _lines(_glyphs(level, taken))
     ]
+    return [[glyph.box for glyph in line] for line in lines if line]
+
+
+def _stands_out(glyph: _Glyph) -> bool:
+    top, left, bottom, right = glyph.box
+    return glyph.fall >= _VERY_SHARP and right - left <= _WIDEST_ALONE * (bottom - top)
+
+
+def is_letter(box: Box, line: Sequence[Box]) -> bool:
+    """Whether a cross is an x or part of a k: on a line of text, close to two of its letters."""
+    top, left, bottom, right = box
+    height = max(other[2] - other[0] for other in line)
+    near = [
+        other
+        for other in line
+        if top >= other[0] - _FOOT_SHARE * height
+        and bottom <= other[2] + _FOOT_SHARE * height
+        and max(left - other[3], other[1] - right) <= _NEIGHBOR_HEIGHTS * height
+    ]
+    return len(near) > 1
 
 
 def _glyphs(level: Pixels, taken: Bools) -> list[_Glyph]:
