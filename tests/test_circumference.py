@@ -75,9 +75,10 @@ def test_the_scores_of_hc18() -> None:
     scores = head_scores(truth, found, (0.2, 0.2))
     assert scores.df_mm == pytest.approx(0.0, abs=0.01)
     assert scores.hd_mm == pytest.approx(0.8)
-    overlap: Any = SimpleITK.LabelOverlapMeasuresImageFilter()
+    sitk: Any = SimpleITK
+    overlap = sitk.LabelOverlapMeasuresImageFilter()
     images: list[Any] = [
-        SimpleITK.GetImageFromArray(part.astype(np.uint8)) for part in (truth, found)
+        sitk.GetImageFromArray(part.astype(np.uint8)) for part in (truth, found)
     ]
     overlap.Execute(*images)
     assert scores.dice == pytest.approx(overlap.GetDiceCoefficient())

@@ -36,7 +36,7 @@ def made_up(
     monkeypatch: pytest.MonkeyPatch, cases: list[tuple[str, str]], layout: str = "folder"
 ) -> Dataset:
     """A data set of (group, class) without files; their hash is that of the names."""
-    monkeypatch.setattr("featherseg.splits.images_sha256", names_sha256)
+    monkeypatch.setattr("featherseg.splits.file.images_sha256", names_sha256)
     found = tuple(
         Case(f"case {place}", group, Path(f"{place}.png"), (), label)
         for place, (group, label) in enumerate(cases)
