@@ -10,7 +10,7 @@ import pytest
 from featherseg.case_table import Row
 from featherseg.datasets import Dataset, load_dataset, read_case
 from featherseg.errors import DataError, ImageError
-from featherseg.evaluation import case_rows, evaluate
+from featherseg.evaluation import Scoring, case_rows, evaluate
 from featherseg.metrics import score_masks
 from featherseg.types import Case, Image, Segmentation
 from tests.scoring import DIAGONAL, HEIGHT, WIDTH, blank, box, segmenter, write_folder, write_groups
@@ -32,7 +32,18 @@ def test_each_case_gets_its_scores_and_areas(dataset: Dataset) -> None:
     rows = evaluate(segmenter(FOUND), dataset).rows
     hit = values(rows, "hit")
     assert (hit.pop("area_true"), hit.pop("area_found")) == (100, 100)
-    assert hit == pytest.approx(score_masks(TRUTH["hit"], FOUND["hit"]), abs=1e-6)
+    sure = FOUND["hit"].astype(np.float32)
+    facts = {
+        "area_image": HEIGHT * WIDTH,
+        "diagonal_image": DIAGONAL,
+        "nsd_tolerance": 2.0,
+        "confidence": 1.0,
+    }
+    expected = score_masks(TRUTH["hit"], FOUND["hit"], None, sure) | facts
+    assert hit.keys() == expected.keys()
+    assert {name: value for name, value in hit.items() if value is not None} == pytest.approx(
+        {name: value for name, value in expected.items() if value is not None}, abs=1e-6
+    )
     missed = values(rows, "missed")
     assert (missed["dice"], missed["precision"], missed["hd95"]) == (0.0, 0.0, DIAGONAL)
     assert (missed["area_true"], missed["area_found"]) == (100, 0)
@@ -64,6 +75,34 @@ def test_known_spacing_gives_millimeters() -> None:
     assert {row.unit for row in rows if row.metric in ("hd95", "assd")} == {"mm"}
 
 
+def test_units_and_a_stated_tolerance() -> None:
+    image = Image(np.zeros((HEIGHT, WIDTH), np.uint8), (0.1, 0.2), "memory")
+    found = FOUND["hit"]
+    segmentation = Segmentation(found, found.astype(np.float32), ("lesion",), image, "m")
+    case = Case("hit", "hit", Path("hit.png"), (), "")
+    rows = list(case_rows(case, TRUTH["hit"], segmentation, ("lesion",), Scoring(0.5)))
+    units = {row.metric: row.unit for row in rows}
+    in_mm = {"hd", "hd95", "hd95_pooled", "assd", "centroid_error", "diagonal_image"}
+    assert {name for name, unit in units.items() if unit == "mm"} == in_mm | {"nsd_tolerance"}
+    assert {name for name, unit in units.items() if unit == "mm2"} == {"area_difference"}
+    in_px = {"area_true", "area_found", "area_image", "false_positive_area"}
+    assert {name for name, unit in units.items() if unit == "px"} == in_px
+    assert values(rows, "hit")["nsd_tolerance"] == 0.5
+    assert (
+        values(rows, "hit")["nsd"] == score_masks(TRUTH["hit"], found, (0.1, 0.2), None, 0.5)["nsd"]
+    )
+
+
+def test_images_are_flagged_where_that_can_be_told(dataset: Dataset) -> None:
+    def unlike(image: Image) -> list[str]:
+        return ["too dark"] if "alarm" in image.source else []
+
+    rows = evaluate(segmenter(FOUND), dataset, scoring=Scoring(unlike=unlike)).rows
+    flags = {row.case: row.value for row in rows if row.metric == "flagged"}
+    assert flags == {"hit": 0, "missed": 0, "clean": 0, "alarm": 1}
+    assert not any(row.metric == "flagged" for row in evaluate(segmenter(FOUND), dataset).rows)
+
+
 def test_several_labels_are_scored_one_by_one(tmp_path: Path) -> None:
     truth = {"a": box(2, 2) + box(2, 20, label=2)}
     found = {"a": box(2, 2) + box(2, 22, label=2)}
@@ -75,6 +114,9 @@ def test_several_labels_are_scored_one_by_one(tmp_path: Path) -> None:
     assert scores["dice:body"] == pytest.approx(0.8)
     assert scores["area_found:body"] == 100
     assert "dice" not in scores
+    # The probability is that of any foreground, so it says nothing of one of two labels.
+    assert not any(name.startswith(("auc", "brier", "reliability")) for name in scores)
+    assert (scores["area_image"], scores["confidence"]) == (HEIGHT * WIDTH, 1.0)
 
 
 def test_only_the_asked_cases_in_their_order_and_timed(dataset: Dataset) -> None:
@@ -87,7 +129,7 @@ def test_only_the_asked_cases_in_their_order_and_timed(dataset: Dataset) -> None
 
     evaluation = evaluate(segmenter(FOUND), dataset, ["missed", "hit"], progress)
     assert seen == ["missed", "hit"]
-    assert [row.case for row in evaluation.rows[::9]] == ["missed", "hit"]
+    assert list(dict.fromkeys(row.case for row in evaluation.rows)) == ["missed", "hit"]
     assert len(evaluation.seconds) == 2
     assert min(evaluation.seconds) >= 0
     assert (evaluation.model_id, evaluation.labels) == ("model-1", ("lesion",))

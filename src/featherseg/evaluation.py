@@ -8,14 +8,31 @@ from dataclasses import dataclass
 from featherseg.case_table import Row
 from featherseg.datasets import Dataset, read_case
 from featherseg.errors import DataError
-from featherseg.metrics import DISTANCE_METRICS, score_masks
+from featherseg.measure import confidence
+from featherseg.metrics import DISTANCE_METRICS, Scores, diagonal, nsd_tolerance, score_masks
 from featherseg.types import Case, Image, Mask, Segmentation
 
 # Six decimals are far below any difference that matters, and equal on every machine.
 _DECIMALS = 6
+_PIXEL_METRICS = ("area_true", "area_found", "false_positive_area")
 
 Segments = Callable[[Image], Segmentation]
 Progress = Callable[[Iterable[Case]], Iterable[Case]]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What a case is scored with beside its masks.
+
+    ``nsd_tolerance_mm`` is the tolerance of nsd where the spacing is known, None for
+    `metrics.surface.NSD_TOLERANCE_PX` pixels; ``unlike`` says in what an image is unlike those
+    of the training (nothing where it is not), None where that cannot be told;
+    ``has_probability`` False leaves out all that rests on the segmentation's probability.
+    """
+
+    nsd_tolerance_mm: float | None = None
+    unlike: Callable[[Image], Sequence[str]] | None = None
+    has_probability: bool = True
 
 
 @dataclass(frozen=True)
@@ -37,14 +54,14 @@ def evaluate(
     dataset: Dataset,
     case_ids: Sequence[str] | None = None,
     progress: Progress = iter,
+    scoring: Scoring = Scoring(),
 ) -> Evaluation:
     """Score a segmenter on cases of a dataset, each at its image's own resolution.
 
     `segmenter` is any callable Image -> Segmentation; `case_ids` None means all cases;
-    `progress` wraps the cases to show how far it is. Each label of each case is scored with
-    `metrics.score_masks` and its areas in pixels. Raises DataError for an unknown case, for no
-    case, and when model and dataset differ in their labels; a file that cannot be read ends
-    the evaluation with an error that names it.
+    `progress` wraps the cases to show how far it is. What a case gives is said at `case_rows`.
+    Raises DataError for an unknown case, for no case, and when model and dataset differ in
+    their labels; a file that cannot be read ends the evaluation with an error that names it.
     """
     rows: list[Row] = []
     seconds: list[float] = []
@@ -56,34 +73,71 @@ def evaluate(
         seconds.append(time.perf_counter() - start)
         check_labels(segmentation.labels, dataset)
         model_id = segmentation.model_id
-        rows.extend(case_rows(case, truth, segmentation, dataset.labels))
+        rows.extend(case_rows(case, truth, segmentation, dataset.labels, scoring))
     return Evaluation(tuple(rows), tuple(seconds), dataset.labels, model_id)
 
 
 def case_rows(
-    case: Case, truth: Mask, segmentation: Segmentation, labels: Sequence[str]
+    case: Case,
+    truth: Mask,
+    segmentation: Segmentation,
+    labels: Sequence[str],
+    scoring: Scoring = Scoring(),
 ) -> Iterator[Row]:
-    """The rows of one case: areas and scores of each label, named `dice` or `dice:LABEL`."""
+    """The rows of one case: areas and scores of each label, and facts about the image.
+
+    Scores are those of `metrics.score_masks`, named `dice`, or `dice:LABEL` where there are
+    several labels. The model's probability is that of any foreground, so its metrics are there
+    for a single label only. Facts about the image are named without a label: `area_image`,
+    `diagonal_image`, `nsd_tolerance`, `confidence` (`measure.confidence`) and, where
+    `scoring.unlike` can tell, `flagged` (1 for an image unlike those of the training).
+    """
     found, spacing = segmentation.mask, segmentation.image.spacing_mm
     if found.shape != truth.shape:
         raise DataError(
             f"case '{case.id}': expected a mask of the image's size {truth.shape}, "
             f"got {found.shape} from the model"
         )
-    distance_unit = "mm" if spacing else "px"
+    is_scored = scoring.has_probability and len(labels) == 1
+    probability = segmentation.probability if is_scored else None
     for number, name in enumerate(labels, start=1):
         true_part, found_part = truth == number, found == number
-        scores: dict[str, float | None] = {
+        scores: Scores = {
             "area_true": int(true_part.sum()),
             "area_found": int(found_part.sum()),
-            **score_masks(true_part, found_part, spacing),
+            **score_masks(true_part, found_part, spacing, probability, scoring.nsd_tolerance_mm),
         }
         suffix = f":{name}" if len(labels) > 1 else ""
         for metric, value in scores.items():
-            unit = distance_unit if metric in DISTANCE_METRICS else ""
-            unit = "px" if metric.startswith("area_") else unit
-            rounded = None if value is None else round(value, _DECIMALS)
-            yield Row(case.id, case.group, case.label, metric + suffix, rounded, unit)
+            yield _row(case, metric + suffix, value, _unit(metric, spacing is not None))
+    yield from _image_rows(case, segmentation, scoring)
+
+
+def _image_rows(case: Case, segmentation: Segmentation, scoring: Scoring) -> Iterator[Row]:
+    image = segmentation.image
+    height, width = segmentation.mask.shape
+    known = image.spacing_mm is not None
+    yield _row(case, "area_image", height * width, "px")
+    farthest = diagonal((height, width), image.spacing_mm)
+    yield _row(case, "diagonal_image", farthest, "mm" if known else "px")
+    yield _row(case, "nsd_tolerance", *nsd_tolerance(image.spacing_mm, scoring.nsd_tolerance_mm))
+    if scoring.has_probability:
+        yield _row(case, "confidence", confidence(segmentation), "")
+    if scoring.unlike is not None:
+        yield _row(case, "flagged", int(bool(scoring.unlike(image))), "")
+
+
+def _unit(metric: str, in_millimeters: bool) -> str:
+    if metric in DISTANCE_METRICS:
+        return "mm" if in_millimeters else "px"
+    if metric == "area_difference":
+        return "mm2" if in_millimeters else "px"
+    return "px" if metric in _PIXEL_METRICS else ""
+
+
+def _row(case: Case, metric: str, value: float | None, unit: str) -> Row:
+    rounded = None if value is None else round(value, _DECIMALS)
+    return Row(case.id, case.group, case.label, metric, rounded, unit)
 
 
 def select_cases(dataset: Dataset, case_ids: Sequence[str] | None) -> list[Case]:

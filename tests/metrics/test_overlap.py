@@ -14,8 +14,11 @@ from featherseg.metrics.overlap import (
     confusion,
     dice,
     iou,
+    iou_mean,
+    isic_jaccard,
     precision,
     recall,
+    specificity,
 )
 
 Part = NDArray[np.bool_]
@@ -33,6 +36,10 @@ def test_scores_equal_those_of_scikit_learn(density: float) -> None:
     assert precision(counts) == pytest.approx(reference.precision_score(*flat))
     assert recall(counts) == pytest.approx(reference.recall_score(*flat))
     assert accuracy(counts) == pytest.approx(reference.accuracy_score(*flat))
+    assert specificity(counts) == pytest.approx(reference.recall_score(*flat, pos_label=0))
+    assert iou_mean(counts) == pytest.approx(reference.jaccard_score(*flat, average="macro"))
+    (neither, only_found), (only_true, both) = reference.confusion_matrix(*flat).tolist()
+    assert counts == Confusion(both, only_found, only_true, neither)
 
 
 def test_each_pixel_is_counted_once() -> None:
@@ -44,7 +51,10 @@ def test_each_pixel_is_counted_once() -> None:
 def test_scores_without_a_denominator_are_undefined() -> None:
     nothing = Confusion(both=0, only_found=0, only_true=0, neither=9)
     assert [dice(nothing), iou(nothing), precision(nothing), recall(nothing)] == [None] * 4
-    assert accuracy(nothing) == 1.0
+    assert accuracy(nothing) == specificity(nothing) == 1.0
+    assert iou_mean(nothing) is isic_jaccard(nothing) is None
+    everything = Confusion(both=9, only_found=0, only_true=0, neither=0)
+    assert (specificity(everything), iou_mean(everything)) == (None, 1.0)
     false_alarm = Confusion(both=0, only_found=4, only_true=0, neither=5)
     assert (dice(false_alarm), iou(false_alarm), precision(false_alarm)) == (0.0, 0.0, 0.0)
     assert recall(false_alarm) is None
@@ -70,3 +80,9 @@ def test_dice_is_symmetric_in_range_and_follows_from_iou(truth: Part, found: Par
 @given(masks)
 def test_a_mask_equals_itself(mask: Part) -> None:
     assert dice(confusion(mask, mask)) == (1.0 if mask.any() else None)
+
+
+@pytest.mark.parametrize(("both", "expected"), [(64, 0.0), (65, 0.65), (100, 1.0)])
+def test_isic_counts_a_mask_below_its_threshold_as_failed(both: int, expected: float) -> None:
+    counts = Confusion(both=both, only_found=0, only_true=100 - both, neither=100)
+    assert isic_jaccard(counts) == expected

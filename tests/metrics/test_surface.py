@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 
 from featherseg.images.raster import read_mask
 from featherseg.metrics import score_masks
-from featherseg.metrics.surface import assd, hd95, surface, surface_distances
+from featherseg.metrics.surface import (
+    assd,
+    hd,
+    hd95,
+    hd95_pooled,
+    nsd,
+    scaled,
+    surface,
+    surface_distances,
+)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -133,14 +142,86 @@ def test_stored_pairs_have_their_known_values(data_root: Path) -> None:
     row, column = known["spacing_mm_row_col"]
     for name, values in known["pairs"].items():
         truth, found = (read_mask(folder / f"{name}_{which}.png") for which in ("true", "found"))
-        pixels, millimeters = score_masks(truth, found), score_masks(truth, found, (row, column))
+        pixels = score_masks(truth, found)
+        millimeters = score_masks(truth, found, (row, column), None, known["nsd_tolerance_mm"])
         for metric in ("dice", "iou", "precision", "recall", "accuracy"):
             assert pixels[metric] == pytest.approx(values[metric], abs=1e-12), (name, metric)
-        for metric in ("hd95", "assd"):
+        assert millimeters["nsd"] == pytest.approx(values["nsd_1mm"], rel=1e-6), name
+        for metric in ("hd", "hd95", "assd"):
             assert pixels[metric] == pytest.approx(values[f"{metric}_px"], rel=1e-6), name
             assert millimeters[metric] == pytest.approx(values[f"{metric}_mm"], rel=1e-6), name
-            if name != "touching_border":
-                assert pixels[metric] == pytest.approx(values[f"sitk_{metric}_px"], rel=1e-4)
+        if name == "touching_border":
+            continue
+        for metric in ("hd95", "assd"):
+            assert pixels[metric] == pytest.approx(values[f"sitk_{metric}_px"], rel=1e-4)
+        for unit, scores in (("px", pixels), ("mm", millimeters)):
+            expected = values[f"hd95_pooled_{unit}"]
+            assert scores["hd95_pooled"] == pytest.approx(expected, rel=1e-4)
+
+
+def medpy_hd95(truth: Part, found: Part, spacing: Spacing) -> float:
+    """The percentile over both directions in one array, as medpy defines it; slowly."""
+    edges = [outline(truth) * spacing, outline(found) * spacing]
+    distances = np.linalg.norm(edges[0][:, None] - edges[1][None], axis=2)
+    return float(np.percentile(np.hstack((distances.min(axis=1), distances.min(axis=0))), 95))
+
+
+def monai_more(truth: Part, found: Part, spacing: Spacing, tolerance: float) -> tuple[float, float]:
+    """Hausdorff distance and normalized surface Dice."""
+    pair = [torch.from_numpy(part)[None, None].float() for part in (found, truth)]
+    largest = reference_metrics.compute_hausdorff_distance(
+        *pair, include_background=True, spacing=list(spacing)
+    )
+    near = reference_metrics.compute_surface_dice(
+        *pair, [tolerance], include_background=True, spacing=list(spacing)
+    )
+    return float(largest), float(near)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("seed", range(4))
+def test_maximum_pooled_percentile_and_nsd_equal_references(seed: int, spacing: Spacing) -> None:
+    truth, found = blobs(seed), blobs(100 + seed)
+    tolerance = 3.1 * spacing[1]
+    distances = surface_distances(truth, found, spacing)
+    assert distances is not None
+    assert (hd(distances), nsd(distances, tolerance)) == pytest.approx(
+        monai_more(truth, found, spacing, tolerance), rel=1e-5
+    )
+    assert hd95_pooled(distances) == pytest.approx(medpy_hd95(truth, found, spacing))
+    assert hd95_pooled(distances) <= hd95(distances) <= hd(distances)
+
+
+def test_the_maximum_equals_simpleitk() -> None:
+    """It measures whole masks; where the farthest pixels are surface, that is the same."""
+    truth, found = np.pad(blobs(1), 4), np.zeros((56, 48), bool)
+    found[2:5, 2:5] = True
+    measured = sitk.HausdorffDistanceImageFilter()
+    measured.Execute(*(sitk.GetImageFromArray(part.astype(np.uint8)) for part in (truth, found)))
+    distances = surface_distances(truth, found)
+    assert distances is not None
+    assert hd(distances) == pytest.approx(measured.GetHausdorffDistance(), rel=1e-6)
+
+
+@pytest.mark.parametrize("spacing", [0.05, 0.07, 0.3])
+def test_two_pixels_are_within_two_pixels_whatever_the_spacing(spacing: float) -> None:
+    truth, found = np.zeros((2, 9, 9), np.uint8)
+    truth[3, 3] = found[3, 5] = 1
+    assert score_masks(truth, found, (spacing, spacing))["nsd"] == 1.0
+    assert score_masks(truth, found, (spacing, 2 * spacing))["nsd"] == 1.0
+    found = np.roll(found, 1, axis=1)
+    assert score_masks(truth, found, (spacing, spacing))["nsd"] == 0.0
+
+
+def test_scaling_pixels_equals_measuring_with_a_spacing() -> None:
+    truth, found = blobs(5), blobs(6)
+    there, pixels = surface_distances(truth, found, (0.3, 0.3)), surface_distances(truth, found)
+    assert there is not None
+    assert pixels is not None
+    scaled_there = scaled(pixels, 0.3)
+    assert hd(scaled_there) == pytest.approx(hd(there))
+    assert assd(scaled_there) == pytest.approx(assd(there))
 
 
 def test_hd95_is_not_the_pooled_percentile() -> None:
