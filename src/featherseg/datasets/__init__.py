@@ -1,54 +1,32 @@
 """Public layouts of image folders, read as released; nothing here downloads anything."""
 
 import difflib
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from featherseg.datasets import busi, folder, phantom
-from featherseg.datasets.exchange import nifti, nnunet, npz
-from featherseg.datasets.layout import Dataset, Layout, read_binary
+from featherseg.datasets.catalog import DATASETS
+from featherseg.datasets.layout import ALL_IMAGES, Dataset, Layout
 from featherseg.errors import DataError
 from featherseg.storage import sha256_file, sha256_json
 from featherseg.types import Case, Image, Mask
-
-DATASETS: dict[str, Layout] = {
-    "busi": Layout(busi.scan, read_binary, busi.EXPECTED, busi.CITATION, busi.LICENSE),
-    "folder": Layout(folder.scan, folder.read_mask, None, "", "the owner's"),
-    "nifti": Layout(
-        nifti.scan, nifti.read_mask, None, "", "the owner's", read_image=nifti.read_image
-    ),
-    "nnunet": Layout(
-        nnunet.scan,
-        nnunet.read_mask,
-        None,
-        nnunet.CITATION,
-        "the data set's own",
-        read_image=nnunet.read_image,
-    ),
-    "npz": Layout(
-        npz.scan,
-        npz.read_mask,
-        None,
-        npz.CITATION,
-        "the data set's own",
-        read_image=npz.read_image,
-    ),
-    "phantom": Layout(phantom.scan, read_binary, None, "simulated by FeatherSeg", "none needed"),
-}
 
 
 def load_dataset(folder: Path, layout: str) -> Dataset:
     """Scan `folder` as `layout` says.
 
-    Raises DataError for an unknown layout (with the nearest name), a missing folder, a folder
-    without images, and images or masks without a partner.
+    Some layouts also take their list (`Layout.list_suffix`) in place of its folder. Raises
+    DataError for an unknown layout (with the nearest name), a missing folder, a folder without
+    images, and images or masks without a partner.
     """
     if layout not in DATASETS:
         near = difflib.get_close_matches(layout.lower(), DATASETS, n=1, cutoff=0.4)
         meant = f"; did you mean '{near[0]}'?" if near else ""
         raise DataError(f"expected a layout out of {', '.join(DATASETS)}, got '{layout}'{meant}")
-    if not folder.is_dir():
+    suffix = DATASETS[layout].list_suffix
+    is_list = bool(suffix) and folder.is_file() and folder.suffix.lower() == suffix
+    if not (folder.is_dir() or is_list):
         found = "a file" if folder.exists() else "nothing"
         raise DataError(f"{folder}: expected a data folder, found {found}")
     dataset = DATASETS[layout].scan(folder)
@@ -81,13 +59,17 @@ def read_case(dataset: Dataset, case: Case) -> tuple[Image, Mask]:
 
 
 def case_hashes(dataset: Dataset) -> dict[str, str]:
-    """Case id -> SHA-256 over the SHA-256 of its image file and of each mask file."""
+    """Case id -> SHA-256 over the SHA-256 of its image file and of each mask file.
+
+    Past the first image of a file that holds several, its number there is added.
+    """
     # Some layouts keep many images in one file, which is then hashed once.
     file_hash = cache(_file_hash)
-    return {
-        case.id: sha256_json([file_hash(path) for path in (case.image, *case.masks)])
-        for case in dataset.cases
-    }
+    hashes = {}
+    for case in dataset.cases:
+        files = [file_hash(path) for path in (case.image, *case.masks)]
+        hashes[case.id] = sha256_json([*files, case.frame] if case.frame else files)
+    return hashes
 
 
 def _file_hash(path: Path) -> str:
@@ -95,6 +77,14 @@ def _file_hash(path: Path) -> str:
         return sha256_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def expected_counts(dataset: Dataset) -> dict[str, tuple[int, int]]:
+    """Class -> (images in the official release, images found); empty where there is none."""
+    expected = dataset.expected or DATASETS[dataset.layout].expected or {}
+    found = Counter(case.label for case in dataset.cases)
+    found[ALL_IMAGES] = len(dataset.cases)
+    return {label: (count, found[label]) for label, count in expected.items()}
 
 
 def images_sha256(dataset: Dataset) -> str:
@@ -107,6 +97,7 @@ __all__ = [
     "Dataset",
     "Layout",
     "case_hashes",
+    "expected_counts",
     "images_sha256",
     "load_dataset",
     "read_case",

@@ -12,6 +12,7 @@ from featherseg.datasets.layout import Dataset, image_files, named, natural_key
 from featherseg.errors import DataError
 from featherseg.types import Case
 
+ABOUT = "ultrasound of the breast: the lesion (BUSI)"
 RELEASE_FOLDER = "Dataset_BUSI_with_GT"
 EXPECTED = {"benign": 437, "malignant": 210, "normal": 133}
 CITATION = (

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,8 @@ from featherseg.errors import DataError
 from featherseg.images import raster
 from featherseg.types import Case, Image, Mask
 
+# The key of `expected` where a release has no classes: all images together.
+ALL_IMAGES = "images"
 # How many names an error message lists before it only counts.
 _NAMED = 3
 
@@ -23,6 +25,7 @@ class Dataset:
 
     ``labels`` names the foreground labels 1..K; ``cases`` stands in natural order.
     ``mask_kind`` says what mask files hold: 0 and any other value, or the labels 0..K.
+    ``expected`` replaces the layout's where only some parts of a release are there.
     """
 
     layout: str
@@ -30,6 +33,7 @@ class Dataset:
     labels: tuple[str, ...]
     cases: tuple[Case, ...]
     mask_kind: Literal["binary", "labels"] = "binary"
+    expected: Mapping[str, int] | None = field(default=None, hash=False)
 
 
 def read_raster(case: Case) -> Image:
@@ -43,8 +47,10 @@ class Layout:
 
     ``scan`` finds the cases and raises DataError where an image or a mask has no partner;
     ``read_mask`` gives labels 0..K as uint8 (H, W), ``read_image`` the image without spacing.
-    ``expected`` is the number of images of each class in the official release, None where there
-    is none. ``groups`` says in a few words what keeps images together.
+    ``expected`` is the number of images of each class in the official release, or of
+    `ALL_IMAGES`; None where there is none. ``groups`` says in a few words what keeps images
+    together, ``about`` what the images are. ``list_suffix`` is that of a file which may be given
+    instead of its folder, '' for none.
     """
 
     scan: Callable[[Path], Dataset]
@@ -54,6 +60,8 @@ class Layout:
     license: str
     groups: str = "each image for itself"
     read_image: Callable[[Case], Image] = read_raster
+    about: str = ""
+    list_suffix: str = ""
 
 
 def read_binary(dataset: Dataset, case: Case) -> Mask:
