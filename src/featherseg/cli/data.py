@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featherseg.cli import export_data
+from featherseg.cli import export_data, split_data
 from featherseg.cli.console import output, print_json, remarks, tracked
 from featherseg.errors import DataError, StorageError
 
@@ -60,36 +60,6 @@ def audit(
 
 
 @app.command()
-def split(
-    folder: Folder,
-    layout: LayoutName,
-    out: Annotated[Path, typer.Option(help="The split file to write.")],
-    fractions: Annotated[
-        tuple[float, float, float] | None,
-        typer.Option(help="Shares of train, validation and test.", metavar="TRAIN VAL TEST"),
-    ] = None,
-    folds: Annotated[int | None, typer.Option(help="Deal into this many folds instead.")] = None,
-    seed: Annotated[int, typer.Option(help="Another seed deals another split.")] = 0,
-    overwrite: Overwrite = False,
-) -> None:
-    """Deal the cases so that no duplicate and no group crosses, classes evenly.
-
-    Example: featherseg data split BUSI --layout busi --fractions .7 .1 .2 --seed 0 --out split.json
-    """
-    from featherseg.datasets import load_dataset
-    from featherseg.duplicates import find_duplicates
-    from featherseg.splits import make_split, parts_of, save_split
-
-    _refuse_file(out, overwrite)
-    dataset = load_dataset(folder, layout)
-    duplicates = find_duplicates(dataset, lambda cases: tracked(cases, "comparing"))
-    made = make_split(dataset, duplicates, fractions=fractions, folds=folds, seed=seed)
-    save_split(made, out)
-    counts = ", ".join(f"{name} {len(ids)}" for name, ids in parts_of(made).items())
-    _say(f"{out}: {counts}; {len(duplicates.groups)} groups of duplicates kept together")
-
-
-@app.command()
 def pack(
     folder: Folder,
     layout: LayoutName,
@@ -136,6 +106,7 @@ def phantom(
 
 
 app.command("export")(export_data.export)
+app.command("split")(split_data.split)
 
 
 def _say(text: str) -> None:
