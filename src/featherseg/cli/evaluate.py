@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from featherseg.cli.layouts import LayoutName
+
 if TYPE_CHECKING:
     from featherseg.cli.models import Model
     from featherseg.datasets import Dataset
@@ -26,7 +28,7 @@ class Subset(StrEnum):
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Bundle or run folder.", metavar="RUN|BUNDLE")],
     data: Annotated[Path, typer.Option(help="The data set's folder.")],
-    layout: Annotated[str, typer.Option(help="How it is arranged: busi, folder or phantom.")],
+    layout: LayoutName,
     subset: Annotated[Subset, typer.Option(help="Which images to score.")],
     out: Annotated[Path, typer.Option(help="Folder for the three files.")],
     split: Annotated[
@@ -34,6 +36,10 @@ def evaluate(
     ] = None,
     fold: Annotated[
         int | None, typer.Option(help="The fold that was left out for testing.")
+    ] = None,
+    nsd_tolerance_mm: Annotated[
+        float | None,
+        typer.Option(help="Tolerance of NSD where the spacing is known; else 2 pixels.", min=0.0),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write into a folder that holds files.")
@@ -60,6 +66,7 @@ def evaluate(
     from featherseg.cli.models import open_model
     from featherseg.cli.scores import print_summary
     from featherseg.datasets import load_dataset
+    from featherseg.evaluation import Scoring
     from featherseg.evaluation import evaluate as evaluate_cases
     from featherseg.report.scores import write_scores
 
@@ -72,7 +79,11 @@ def evaluate(
     case_ids = _case_ids(opened, chosen, subset, fold)
     total = len(dataset.cases) if case_ids is None else len(case_ids)
     evaluation = evaluate_cases(
-        opened.segmenter, dataset, case_ids, lambda cases: tracked(cases, "Scoring", total)
+        opened.segmenter,
+        dataset,
+        case_ids,
+        lambda cases: tracked(cases, "Scoring", total),
+        Scoring.of(opened.segmenter, nsd_tolerance_mm),
     )
     summary = write_scores(evaluation, _stamp(opened, dataset, chosen, subset), out)
     _draw_report(opened, dataset, evaluation, summary, out)

@@ -19,6 +19,7 @@ from featherseg.datasets.layout import Layout, read_binary
 
 _OWN = "the owner's"
 _ITS_OWN = "the data set's own"
+_AS_EXPORTED = "as exported (names.json), otherwise each image for itself"
 
 DATASETS: dict[str, Layout] = {
     "folder": Layout(
@@ -56,8 +57,9 @@ DATASETS: dict[str, Layout] = {
         None,
         "",
         _OWN,
+        groups=_AS_EXPORTED,
         read_image=nifti.read_image,
-        about="images/ and masks/ of NIfTI files, as exported",
+        about="images/ and masks/ of NIfTI files",
     ),
     "nnunet": Layout(
         nnunet.scan,
@@ -65,6 +67,7 @@ DATASETS: dict[str, Layout] = {
         None,
         nnunet.CITATION,
         _ITS_OWN,
+        groups=_AS_EXPORTED,
         read_image=nnunet.read_image,
         about="raw data of nnU-Net: dataset.json, imagesTr/, labelsTr/",
     ),
@@ -74,6 +77,7 @@ DATASETS: dict[str, Layout] = {
         None,
         npz.CITATION,
         _ITS_OWN,
+        groups=_AS_EXPORTED,
         read_image=npz.read_image,
         about="one .npz of arrays, as MedSegBench has it",
     ),

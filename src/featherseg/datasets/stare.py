@@ -13,7 +13,7 @@ from featherseg.datasets.pairs import Files, find_root, paired
 from featherseg.types import Case
 
 ABOUT = "photographs of the retina: the vessels"
-ABOUT_SECOND = f"{ABOUT}, by the second annotator"
+ABOUT_SECOND = f"{ABOUT} by the second annotator"
 EXPECTED = {ALL_IMAGES: 20}
 CITATION = (
     "Hoover A, Kouznetsova V, Goldbaum M. Locating blood vessels in retinal images by piecewise "
