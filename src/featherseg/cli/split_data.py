@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from featherseg.cli.layouts import LayoutName
 from featherseg.errors import DataError, StorageError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class _Way:
 
 def split(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")],
-    layout: Annotated[str, typer.Option(help="How it is arranged: busi, hc18, folder ...")],
+    layout: LayoutName,
     out: Annotated[Path, typer.Option(help="The split file to write.")],
     fractions: Annotated[
         tuple[float, float, float] | None,
