@@ -21,7 +21,7 @@ from featherseg.datasets.pack import pack
 from featherseg.datasets.phantom import write_phantom
 from featherseg.duplicates import find_duplicates
 from featherseg.errors import StorageError
-from featherseg.evaluation import Evaluation, evaluate
+from featherseg.evaluation import Evaluation, Scoring, evaluate
 from featherseg.export import export_bundle
 from featherseg.images.overlay import overlay
 from featherseg.images.raster import write_png
@@ -146,7 +146,13 @@ def _score(
     segmenter: Segmenter, dataset: Dataset, split: Split, out: Path, show: Display
 ) -> tuple[Evaluation, dict[str, Any]]:
     ids = subset(split, "test")
-    evaluation = evaluate(segmenter, dataset, ids, lambda cases: show.track(list(cases), "scoring"))
+    evaluation = evaluate(
+        segmenter,
+        dataset,
+        ids,
+        lambda cases: show.track(list(cases), "scoring"),
+        Scoring.of(segmenter),
+    )
     stamp = Stamp(
         subset="test",
         external=False,

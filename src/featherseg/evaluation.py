@@ -4,12 +4,15 @@ import difflib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
+from typing import Self
 
 from featherseg.case_table import Row
 from featherseg.datasets import Dataset, read_case
 from featherseg.errors import DataError
 from featherseg.measure import confidence
 from featherseg.metrics import DISTANCE_METRICS, Scores, diagonal, nsd_tolerance, score_masks
+from featherseg.segment import Segmenter
 from featherseg.types import Case, Image, Mask, Segmentation
 
 # Six decimals are far below any difference that matters, and equal on every machine.
@@ -33,6 +36,16 @@ class Scoring:
     nsd_tolerance_mm: float | None = None
     unlike: Callable[[Image], Sequence[str]] | None = None
     has_probability: bool = True
+
+    def __post_init__(self) -> None:
+        tolerance = self.nsd_tolerance_mm
+        if tolerance is not None and not (isfinite(tolerance) and tolerance >= 0.0):
+            raise DataError(f"expected a tolerance of nsd from 0 mm on, got {tolerance}")
+
+    @classmethod
+    def of(cls, segmenter: Segmenter, nsd_tolerance_mm: float | None = None) -> Self:
+        """What a segmenter can tell: flags where it knows the statistics of its training."""
+        return cls(nsd_tolerance_mm, segmenter.unlike if segmenter.reference else None)
 
 
 @dataclass(frozen=True)

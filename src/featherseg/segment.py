@@ -1,9 +1,10 @@
 """An image to a mask: preprocess, run, postprocess, and nothing else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from featherseg.bundle import Bundle
+from featherseg.likeness import Reference, image_statistics, unlike
 from featherseg.postprocess import OperatingPoint, class_probabilities, postprocess, resize_maps
 from featherseg.preprocess import Geometry, Preprocessing, preprocess
 from featherseg.runtime import Precision, Session, open_session
@@ -15,7 +16,8 @@ class Segmenter:
     """A network with everything that turns an image into a mask on the image's own grid.
 
     ``labels`` names the mask's values 1, 2, ...; ``model_id`` is the bundle's id, or whatever
-    names the model that `session` runs.
+    names the model that `session` runs; ``reference`` holds statistics of the training images,
+    nothing where they are not known.
     """
 
     session: Session
@@ -23,6 +25,7 @@ class Segmenter:
     operating_point: OperatingPoint
     labels: tuple[str, ...]
     model_id: str
+    reference: Reference = field(default_factory=dict)
 
     @classmethod
     def from_bundle(
@@ -35,6 +38,7 @@ class Segmenter:
             operating_point=bundle.operating_point,
             labels=bundle.manifest.labels,
             model_id=bundle.id,
+            reference=bundle.manifest.statistics,
         )
 
     def __call__(self, image: Image) -> Segmentation:
@@ -47,6 +51,10 @@ class Segmenter:
         """Class probabilities (C, H, W) on the image's grid, as `class_probabilities` has them."""
         logits, geometry = self._run(image)
         return resize_maps(class_probabilities(logits), geometry.image_size)
+
+    def unlike(self, image: Image) -> list[str]:
+        """In what an image is unlike the training images; `likeness.unlike`."""
+        return unlike(image_statistics(image.pixels), self.reference)
 
     def _run(self, image: Image) -> tuple[Floats, Geometry]:
         batch, geometry = preprocess(image.pixels, self.preprocessing)

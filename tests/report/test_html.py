@@ -88,7 +88,7 @@ def test_figures_n_and_intervals_are_shown(report: Report) -> None:
     assert "1 missed" in page
     assert "1 false alarm<" in page
     assert "HD95 (px)" in page
-    assert page.count("<svg ") == 6
+    assert page.count("<svg ") == 8
     for line in EMPTY_MASK_RULE:
         assert line in page
     assert "Not a medical device" in page

@@ -6,17 +6,20 @@ from typing import Any
 from rich.table import Table
 
 from featherseg.cli.console import output
-from featherseg.report.words import averages, notes
+from featherseg.report.words import HEADLINE, averages, notes
+
+_PARTS = (("class", "per_class"), ("subgroup", "per_subgroup"), ("label", "per_label"))
 
 
 def print_summary(summary: Mapping[str, Any]) -> None:
-    """Print what was scored, the averages, presence, each class, and the rule."""
+    """Print what was scored, the headline averages, presence, each part, and the rule."""
     _say(_headline(summary))
     output().print(_averages(summary))
     presence = summary["presence"]
     _say(_proportion("sensitivity of presence", presence["sensitivity"], "seen"))
     _say(_proportion("specificity of presence", presence["specificity"], "rightly left empty"))
-    for what, parts in (("class", "per_class"), ("label", "per_label")):
+    _say(_baseline(summary))
+    for what, parts in _PARTS:
         if summary.get(parts):
             output().print(_parts(what, summary[parts]))
     for note in notes(summary):
@@ -37,9 +40,14 @@ def _headline(summary: Mapping[str, Any]) -> str:
     return ", ".join(stamps)
 
 
+def _baseline(summary: Mapping[str, Any]) -> str:
+    empty = summary["baselines"]["all_empty"]["dice_all"]["mean"]
+    return f"finding nothing anywhere would give a Dice of {empty:.3f} over all images"
+
+
 def _averages(summary: Mapping[str, Any]) -> Table:
     table = Table("metric", "mean", "95 % interval", "SD", "median", "n", "over")
-    for name, digits, entry in averages(summary):
+    for name, digits, entry in averages(summary, HEADLINE):
         table.add_row(
             name,
             _number(entry["mean"], digits),

@@ -15,6 +15,8 @@ TITLES: Mapping[str, str] = {
     "recall": "Recall",
     "hd95": "HD95",
     "assd": "ASSD",
+    "nsd": "NSD",
+    "boundary_iou": "Boundary IoU",
 }
 _DISTANCES = ("hd95", "assd")
 _WIDTH_INCHES = 4.3
@@ -59,7 +61,7 @@ def _distribution(metric: str, groups: Groups, unit: str) -> str:
         figure, (axes,) = panels(1, 1, (_WIDTH_INCHES, height))
         axes.set_title(TITLES[metric] + (f" ({unit})" if unit else ""))
         for place, values in enumerate(groups.values()):
-            _draw_group(axes, place, values, PALETTE[place % len(PALETTE)])
+            draw_group(axes, place, values, PALETTE[place % len(PALETTE)])
             axes.text(
                 1.01, place, f"n {len(values)}", transform=axes.get_yaxis_transform(), va="center"
             )
@@ -75,7 +77,8 @@ def _distribution(metric: str, groups: Groups, unit: str) -> str:
         return to_svg(figure)
 
 
-def _draw_group(axes: Axes, place: int, values: Sequence[float], color: str) -> None:
+def draw_group(axes: Axes, place: int, values: Sequence[float], color: str) -> None:
+    """A row of dots at height `place`, its quartiles a line, its median a bar, its mean a diamond."""
     ordered = np.sort(np.asarray(values, np.float64))
     jitter = (np.arange(ordered.size) * _GOLDEN % 1 - 0.5) * _JITTER
     axes.plot(ordered, place + jitter, "o", color=color, alpha=0.45, markersize=3.2, mew=0)

@@ -1,10 +1,10 @@
 """What a report and the terminal both say about a summary."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 # Key of a summary (without the unit of a distance) -> its name for people.
-_METRIC_NAMES: Mapping[str, str] = {
+METRIC_NAMES: Mapping[str, str] = {
     "dice_lesion": "Dice",
     "dice_all": "Dice",
     "iou_lesion": "IoU",
@@ -14,17 +14,67 @@ _METRIC_NAMES: Mapping[str, str] = {
     "accuracy": "Accuracy",
     "hd95": "HD95",
     "assd": "ASSD",
+    "nsd": "NSD",
+    "boundary_iou": "Boundary IoU",
+    "hd": "Hausdorff distance",
+    "hd95_pooled": "HD95, pooled",
+    "centroid_error": "Centroid error",
+    "area_error": "Relative area error",
+    "area_error_abs": "Relative area error",
+    "area_difference": "Area difference",
+    "false_positive_area": "False-positive area",
+    "false_positive_share": "False-positive share",
+    "specificity": "Specificity of pixels",
+    "iou_mean": "Mean IoU of two classes",
+    "isic_jaccard": "ISIC threshold Jaccard",
+    "kaggle_dice": "Kaggle Dice",
+    "auc": "AUC of pixels",
+    "average_precision": "Average precision",
+    "brier": "Brier score",
+    "brier_band": "Brier score, near the outline",
+    "ece_band": "ECE, near the outline",
+    "confidence": "Confidence",
 }
+# What says most, and fits a terminal; a summary has all.
+HEADLINE = (
+    "dice_lesion",
+    "dice_all",
+    "iou_lesion",
+    "precision",
+    "recall",
+    "hd95",
+    "assd",
+    "nsd",
+    "boundary_iou",
+)
+_UNIT_DIGITS = 1
+_DIGITS = 3
 
 
-def averages(summary: Mapping[str, Any]) -> Iterator[tuple[str, int, Mapping[str, Any]]]:
-    """Name with its unit, digits worth showing, and entry of every average, in its order."""
+def averages(
+    summary: Mapping[str, Any], keys: Collection[str] = tuple(METRIC_NAMES)
+) -> Iterator[tuple[str, int, Mapping[str, Any]]]:
+    """Name with its unit, digits worth showing, and entry of every average, in its order.
+
+    `keys` limits them, as `HEADLINE` does; a key stands for all its units.
+    """
     for key, entry in summary.items():
-        name = _METRIC_NAMES.get(key.removesuffix("_px").removesuffix("_mm"))
-        if name is None:
+        plain = metric_key(key)
+        if plain not in METRIC_NAMES or plain not in keys:
             continue
-        unit = entry.get("unit")
-        yield (f"{name} ({unit})", 1, entry) if unit else (name, 3, entry)
+        name, unit = METRIC_NAMES[plain], entry.get("unit")
+        if "tolerance" in entry:
+            name = f"{name} at {entry['tolerance']:g} {entry['tolerance_unit']}"
+        yield (f"{name} ({unit})", _UNIT_DIGITS, entry) if unit else (name, _DIGITS, entry)
+
+
+def metric_key(key: str) -> str:
+    """The key of an average without the unit that tables of two units add to it.
+
+    >>> metric_key("hd95_px"), metric_key("area_difference_mm2"), metric_key("dice_all")
+    ('hd95', 'area_difference', 'dice_all')
+    """
+    return key.removesuffix("_px").removesuffix("_mm").removesuffix("_mm2")
 
 
 def notes(summary: Mapping[str, Any]) -> list[str]:

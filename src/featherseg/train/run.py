@@ -87,6 +87,7 @@ def run_segmenter(path: str | Path) -> Segmenter:
         operating_point=run.operating_point,
         labels=tuple(run.content["labels"]),
         model_id=sha256_file(run.folder / BEST)[:_ID_DIGITS],
+        reference=run.content.get("statistics", {}),
     )
 
 
