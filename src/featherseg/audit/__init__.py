@@ -3,7 +3,6 @@
 Nothing here stops at a bad file: every finding names its case, and the whole is one JSON value.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from featherseg.audit.balance import (
@@ -14,10 +13,16 @@ from featherseg.audit.balance import (
     small_images,
 )
 from featherseg.audit.findings import Audit, Components, Holes, SeveralMasks
-from featherseg.audit.leaks import GivenSplit, crossings, from_split, unassigned
+from featherseg.audit.leaks import (
+    GivenSplit,
+    crossings,
+    from_split,
+    read_given_split,
+    unassigned,
+)
 from featherseg.audit.look import ImageFacts, Look, look_at
 from featherseg.audit.pairs import across_groups, contradictions, inconsistent_masks
-from featherseg.datasets import DATASETS, Dataset
+from featherseg.datasets import Dataset, expected_counts
 from featherseg.duplicates import Duplicates, count_distinct, group_duplicates
 from featherseg.splits import Split
 from featherseg.types import Case
@@ -85,7 +90,7 @@ def _audit(
         lesion_area=lesion_areas(every),
         image_sizes=image_sizes(every),
         group_sizes=group_sizes(every),
-        expected=_expected(dataset),
+        expected=expected_counts(dataset),
         crossings=None if split is None else crossings(dataset, duplicates, split),
         split_intact=None if split is None else split.is_intact,
         unassigned=None if split is None else unassigned(dataset, split),
@@ -105,10 +110,4 @@ def _multi_component(looks: Iterable[Look]) -> tuple[Components, ...]:
     )
 
 
-def _expected(dataset: Dataset) -> dict[str, tuple[int, int]]:
-    official = DATASETS[dataset.layout].expected or {}
-    present = Counter(case.label for case in dataset.cases)
-    return {label: (count, present[label]) for label, count in official.items()}
-
-
-__all__ = ["Audit", "GivenSplit", "audit"]
+__all__ = ["Audit", "GivenSplit", "audit", "read_given_split"]

@@ -10,6 +10,16 @@ Group = tuple[str, ...]
 _OF_A_SPLIT = ("crossings", "split_intact", "unassigned", "not_in_data")
 
 
+def counted(number: int, what: str) -> str:
+    """A number with its noun: 1 hole, 2 holes."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def size_text(size: Size) -> str:
+    """Height and width for people: 480x640."""
+    return f"{size[0]}x{size[1]}"
+
+
 @dataclass(frozen=True)
 class Unreadable:
     """A file that cannot be decoded, and why."""
@@ -17,6 +27,11 @@ class Unreadable:
     case: str
     file: str
     reason: str
+
+    @property
+    def remark(self) -> str:
+        """What there is to say besides the cases."""
+        return self.reason
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,11 @@ class SizeMismatch:
     file: str
     image: Size
     mask: Size
+
+    @property
+    def remark(self) -> str:
+        """What there is to say besides the cases."""
+        return f"{self.file}: mask {size_text(self.mask)}, image {size_text(self.image)}"
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,11 @@ class OddValues:
     file: str
     values: tuple[int, ...]
 
+    @property
+    def remark(self) -> str:
+        """What there is to say besides the cases."""
+        return f"{self.file}: values {', '.join(map(str, self.values))}"
+
 
 @dataclass(frozen=True)
 class Components:
@@ -53,6 +78,12 @@ class Components:
     components: int
     specks: int
 
+    @property
+    def remark(self) -> str:
+        """What there is to say besides the cases."""
+        specks = f", {self.specks} of them tiny" if self.specks else ""
+        return f"{self.components} parts{specks}"
+
 
 @dataclass(frozen=True)
 class Holes:
@@ -62,6 +93,11 @@ class Holes:
     holes: int
     area_px: int
 
+    @property
+    def remark(self) -> str:
+        """What there is to say besides the cases."""
+        return f"{counted(self.holes, 'hole')}, {counted(self.area_px, 'pixel')}"
+
 
 @dataclass(frozen=True)
 class SeveralMasks:
@@ -69,6 +105,11 @@ class SeveralMasks:
 
     case: str
     files: int
+
+    @property
+    def remark(self) -> str:
+        """What there is to say besides the cases."""
+        return f"{self.files} mask files"
 
 
 @dataclass(frozen=True)
@@ -78,6 +119,11 @@ class OddSize:
     case: str
     size: Size
 
+    @property
+    def remark(self) -> str:
+        """What there is to say besides the cases."""
+        return f"{size_text(self.size)} pixels"
+
 
 @dataclass(frozen=True)
 class Contradiction:
@@ -86,6 +132,13 @@ class Contradiction:
     cases: Group
     classes: tuple[str, ...]
     differs: tuple[str, ...]
+
+    @property
+    def remark(self) -> str:
+        """What there is to say besides the cases."""
+        classes = " / ".join(name or "no class" for name in self.classes)
+        presence = "a lesion here, none there" if "presence" in self.differs else ""
+        return "; ".join(filter(None, (classes if "class" in self.differs else "", presence)))
 
 
 @dataclass(frozen=True)
@@ -99,6 +152,12 @@ class InconsistentMasks:
     dice: float
     is_resized: bool
 
+    @property
+    def remark(self) -> str:
+        """What there is to say besides the cases."""
+        resized = ", after resizing" if self.is_resized else ""
+        return f"Dice {self.dice:.2f}{resized}"
+
 
 @dataclass(frozen=True)
 class Crossing:
@@ -110,6 +169,11 @@ class Crossing:
     cases: Group
     parts: tuple[str, ...]
     why: str
+
+    @property
+    def remark(self) -> str:
+        """What there is to say besides the cases."""
+        return f"{self.why} in {' and '.join(self.parts)}"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from featherseg.types import Mask
 
 Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
 # A part with at most this share of the largest part's area is a slip of the pen.
 _SPECK_SHARE = 0.01
@@ -54,18 +55,38 @@ def mask_facts(mask: Mask) -> MaskFacts:
 
 def part_areas_px(part: Bools) -> tuple[int, ...]:
     """Areas of the connected parts (8-neighborhood) of a bool (H, W), in reading order."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(part.astype(np.uint8), connectivity=8)
-    return tuple(int(area) for area in stats[1:, cv2.CC_STAT_AREA])
+    areas, _ = _parts(part)
+    return tuple(int(area) for area in areas)
 
 
 def hole_areas_px(part: Bools) -> tuple[int, ...]:
     """Areas of the background regions (4-neighborhood) that do not reach the image's border."""
-    outside = np.pad(~part, 1, constant_values=True).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=4)
-    border = int(labels[0, 0])
-    return tuple(
-        int(stats[label, cv2.CC_STAT_AREA]) for label in range(1, count) if label != border
-    )
+    areas, _ = _holes(part)
+    return tuple(int(area) for area in areas)
+
+
+def odd_places(mask: Mask) -> tuple[tuple[float, float], ...]:
+    """(row, column) of the middle of every speck and hole of labels 0..K, uint8 (H, W)."""
+    places = []
+    for label in np.unique(mask[mask > 0]):
+        areas, centers = _parts(mask == label)
+        places += centers[areas <= _SPECK_SHARE * areas.max()].tolist()
+    places += _holes(mask > 0)[1].tolist()
+    return tuple((row, col) for row, col in places)
+
+
+def _parts(part: Bools, neighbors: int = 8) -> tuple[Floats, Floats]:
+    """Area (N,) and center (N, 2), row and column, of every connected part in reading order."""
+    regions = part.astype(np.uint8)
+    _, _, stats, centers = cv2.connectedComponentsWithStats(regions, connectivity=neighbors)
+    areas = np.asarray(stats[1:, cv2.CC_STAT_AREA], np.float64)
+    return areas, np.asarray(centers[1:, ::-1], np.float64)
+
+
+def _holes(part: Bools) -> tuple[Floats, Floats]:
+    """As `_parts`, of the enclosed background; the first region read is the outside."""
+    areas, centers = _parts(np.pad(~part, 1, constant_values=True), neighbors=4)
+    return areas[1:], centers[1:] - 1
 
 
 def filled_outline(part: Bools) -> Bools | None:

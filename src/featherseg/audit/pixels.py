@@ -25,7 +25,7 @@ def has_color_overlay(pixels: Pixels) -> bool:
     """Whether an otherwise gray image holds colored pixels: a Doppler box, a mark, a frame."""
     count = int(colored(pixels).sum())
     height, width = pixels.shape[:2]
-    return _FEWEST_COLORED <= count <= _MOST_COLORED_SHARE * height * width
+    return bool(_FEWEST_COLORED <= count <= _MOST_COLORED_SHARE * height * width)
 
 
 def is_constant(pixels: Pixels) -> bool:

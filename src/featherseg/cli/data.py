@@ -1,16 +1,14 @@
 """`featherseg data`: look into a data set, split it, pack it, or simulate one."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from featherseg.cli import export_data, split_data
-from featherseg.cli.console import output, print_json, remarks, tracked
+from featherseg.cli import audit_data, export_data, layouts, split_data
+from featherseg.cli.console import output, tracked
+from featherseg.cli.layouts import LayoutName
 from featherseg.errors import DataError, StorageError
-
-if TYPE_CHECKING:
-    from featherseg.audit import Audit
 
 app = typer.Typer(
     help="Audit, split, pack or simulate a data set.",
@@ -18,45 +16,7 @@ app = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")]
-LayoutName = Annotated[
-    str, typer.Option("--layout", help="How the folder is arranged: busi, folder or phantom.")
-]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands at --out.")]
-
-# How many names a table cell lists.
-_LISTED = 3
-
-
-@app.command()
-def audit(
-    folder: Folder,
-    layout: LayoutName,
-    split: Annotated[
-        Path | None, typer.Option(help="A split file to look through for leaks.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-) -> None:
-    """Find duplicates, contradictions, damaged files and bad masks.
-
-    Ends with status 1 where files are damaged or a duplicate crosses the split.
-
-    Example: featherseg data audit BUSI --layout busi --split split.json
-    """
-    from featherseg.audit import audit as audit_dataset
-    from featherseg.datasets import load_dataset
-    from featherseg.splits import check_split, read_split
-
-    dataset = load_dataset(folder, layout)
-    given = read_split(split) if split else None
-    if given:
-        check_split(given, dataset)
-    findings = audit_dataset(dataset, given, lambda cases: tracked(cases, "reading"))
-    if as_json:
-        print_json(findings.to_json())
-    else:
-        _print_findings(findings)
-    if not findings.is_usable:
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -105,7 +65,10 @@ def phantom(
     _say(f"{out}: {cases} simulated images; use it with --layout phantom")
 
 
+app.command("audit")(audit_data.audit)
+app.command("fix-outlines")(audit_data.fix_outlines)
 app.command("export")(export_data.export)
+app.command("layouts")(layouts.layouts)
 app.command("split")(split_data.split)
 
 
@@ -114,47 +77,8 @@ def _say(text: str) -> None:
     output().print(text, markup=False, soft_wrap=True)
 
 
-def _warn(text: str, style: str) -> None:
-    remarks().print(text, style=style, markup=False, soft_wrap=True)
-
-
 def _refuse_file(out: Path, overwrite: bool) -> None:
     if out.is_dir():
         raise DataError(f"{out}: expected a file's name after --out, got a folder")
     if out.exists() and not overwrite:
         raise StorageError(f"{out} exists; choose another name or give --overwrite")
-
-
-def _print_findings(findings: "Audit") -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("finding", "count", "cases", title=f"Audit of {findings.layout}")
-    for name, value in findings.to_json().items():
-        if isinstance(value, int) and not isinstance(value, bool):
-            table.add_row(name, str(value), "")
-        elif isinstance(value, list | tuple) and name != "warnings":
-            table.add_row(name, str(len(value)), escape(_listed(value)))
-    for label, (expected, found) in findings.expected.items():
-        table.add_row(f"expected {label}", str(expected), f"found {found}")
-    output().print(table)
-    for warning in findings.warnings:
-        _warn(f"warning: {warning}", "yellow")
-    if findings.split_intact is False:
-        _warn("the split file was changed after it was made", "red")
-    for crossing in findings.crossings or ():
-        where = ", ".join(crossing.parts)
-        _warn(f"crosses {where} ({crossing.why}): {'; '.join(crossing.cases)}", "red")
-
-
-def _listed(findings: list[Any] | tuple[Any, ...]) -> str:
-    """The first few findings, one a line."""
-    shown = [_one_line(finding) for finding in findings[:_LISTED]]
-    more = len(findings) - _LISTED
-    return "\n".join([*shown, f"and {more} more"] if more > 0 else shown)
-
-
-def _one_line(finding: Any) -> str:
-    if isinstance(finding, dict):
-        return finding.get("case") or "; ".join(finding["cases"])
-    return finding if isinstance(finding, str) else "; ".join(finding)
