@@ -133,13 +133,13 @@ def _remarks(masks: "MaskSet", rows: "tuple[Row, ...]", listed: int) -> list[str
             if row.case in missing and row.metric.startswith("area_true") and row.value
         }
         remarks.append(
-            f"{len(missing)} of {len(masks.dataset.cases)} true masks have no found mask and count "
-            f"as if nothing was found: {len(lesions)} missed lesions, "
-            f"{len(missing) - len(lesions)} rightly empty ({_listed(masks.missing, listed)})"
+            f"without a found mask, so scored as if nothing was found: {len(missing)} of "
+            f"{len(masks.dataset.cases)}, {len(lesions)} with a lesion, which counts as missed "
+            f"({_listed(masks.missing, listed)})"
         )
     if masks.surplus:
         remarks.append(
-            f"{len(masks.surplus)} found masks have no true mask and are not scored "
+            f"without a true mask, so not scored: {len(masks.surplus)} "
             f"({_listed(masks.surplus, listed)})"
         )
     return remarks

@@ -7,7 +7,9 @@ is "unknown" and its 1 means nothing; a reader takes only a stated unit of lengt
 The format: https://nifti.nimh.nih.gov/nifti-1.
 """
 
-import zlib
+import contextlib
+import gzip
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -23,14 +25,13 @@ from featherseg.datasets.layout import Dataset, named, natural_key
 from featherseg.errors import DataError, ImageError
 from featherseg.extras import require
 from featherseg.images.raster import MAX_PIXELS, MIN_SIDE_PX
-from featherseg.storage import replacing, write_json
+from featherseg.storage import write_bytes, write_json
 from featherseg.types import Case, Image, Mask, Pixels
 
 SUFFIXES = (".nii.gz", ".nii")
 _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
 _UINT8_MAX = 255
-_DAMAGED = (OSError, EOFError, ValueError, TypeError, KeyError, zlib.error, OverflowError)
 
 
 def is_nifti(path: Path) -> bool:
@@ -67,12 +68,9 @@ def write_nifti(path: Path, pixels: Pixels, spacing_mm: tuple[float, float] | No
     row_mm, column_mm = spacing_mm or (1.0, 1.0)
     image = nibabel.Nifti1Image(stored, np.diag([-column_mm, -row_mm, 1.0, 1.0]))
     image.header.set_xyzt_units("mm" if spacing_mm else "unknown")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # nibabel decides by the suffix whether to compress.
-    with replacing(path) as temporary:
-        named_for_nibabel = temporary.with_name(f"{temporary.name}{SUFFIXES[0]}")
-        nibabel.save(image, named_for_nibabel)
-        named_for_nibabel.replace(temporary)
+    content = image.to_bytes()
+    # Without a time stamp, the same image gives the same file.
+    write_bytes(path, content if path.suffix == ".nii" else gzip.compress(content, mtime=0))
 
 
 def scan(folder: Path) -> Dataset:
@@ -179,11 +177,9 @@ def _opened(path: Path) -> Any:
     if not path.is_file():
         raise ImageError(f"{path}: expected a NIfTI file, found nothing")
     nibabel = _nibabel()
-    try:
+    with _mended(path):
         opened = nibabel.Nifti1Image.from_filename(path)
         shape = tuple(int(side) for side in opened.shape)
-    except (nibabel.filebasedimages.ImageFileError, *_DAMAGED) as error:
-        raise _damaged(path, error) from error
     if len(shape) < 2 or any(side != 1 for side in shape[2:]):
         sides = "x".join(str(side) for side in shape)
         raise ImageError(f"{path}: expected one 2-D image, got {sides}; store one slice a file")
@@ -194,10 +190,8 @@ def _opened(path: Path) -> Any:
 
 def _pixels(path: Path, opened: Any) -> Pixels:
     """The one slice as uint8 (H, W) or (H, W, 3)."""
-    try:
+    with _mended(path):
         values = np.asarray(opened.dataobj)
-    except _DAMAGED as error:
-        raise _damaged(path, error) from error
     values = values.reshape(values.shape[:2]).swapaxes(0, 1)
     if values.dtype.names:
         if values.dtype != _RGB:
@@ -232,6 +226,14 @@ def _shortest(value: np.float32) -> float:
     return float(np.format_float_positional(np.float32(value), unique=True))
 
 
-def _damaged(path: Path, error: Exception) -> ImageError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return ImageError(f"{path}: expected a NIfTI file, got a damaged one or another ({reason})")
+@contextlib.contextmanager
+def _mended(path: Path) -> Iterator[None]:
+    """Turn whatever a bad file makes nibabel raise into an ImageError."""
+    try:
+        yield
+    # A damaged header raises nearly anything, from zlib.error to nibabel's own errors.
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ImageError(
+            f"{path}: expected a NIfTI file, got a damaged one or another ({reason})"
+        ) from error
