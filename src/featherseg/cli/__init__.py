@@ -9,6 +9,7 @@ import sys
 import typer
 
 from featherseg.cli import (
+    compare,
     data,
     demo,
     doctor,
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 
 app.add_typer(data.app, name="data")
+app.command()(compare.compare)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.command()(evaluate.evaluate)

@@ -78,7 +78,7 @@ def _distribution(metric: str, groups: Groups, unit: str) -> str:
 
 
 def draw_group(axes: Axes, place: int, values: Sequence[float], color: str) -> None:
-    """A row of dots at height `place`, its quartiles a line, its median a bar, its mean a diamond."""
+    """A row of dots at height `place`: quartiles a line, the median a bar, the mean a diamond."""
     ordered = np.sort(np.asarray(values, np.float64))
     jitter = (np.arange(ordered.size) * _GOLDEN % 1 - 0.5) * _JITTER
     axes.plot(ordered, place + jitter, "o", color=color, alpha=0.45, markersize=3.2, mew=0)
