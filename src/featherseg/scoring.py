@@ -192,7 +192,7 @@ def _with_images(dataset: Dataset, folder: Path, names: Names | None) -> Dataset
 
 
 def _probabilities(
-    dataset: Dataset, folder: Path | None, names: Names | None, found: Iterable[str]
+    dataset: Dataset, folder: Path | None, names: Names | None, found: Files
 ) -> dict[str, Path] | None:
     if folder is None:
         return None
@@ -203,8 +203,10 @@ def _probabilities(
         )
     paths: dict[str, Path] = {}
     known = names_near(folder) or names
+    # nnU-Net writes both into one folder.
+    masks = {path.resolve() for files in found.values() for path in files}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.suffix.lower() not in probability.SUFFIXES:
+        if path.suffix.lower() not in probability.SUFFIXES or path.resolve() in masks:
             continue
         case = known.cases.get(path.stem) if known else None
         name = case.id if case else path.stem

@@ -33,6 +33,10 @@ def score(
     images: Annotated[
         Path | None, typer.Option(help="Folder of the images, for pictures.", metavar="DIR")
     ] = None,
+    nsd_tolerance_mm: Annotated[
+        float | None,
+        typer.Option(help="Tolerance of NSD where the spacing is known; else 2 pixels.", min=0.0),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write into a folder that holds files.")
     ] = False,
@@ -64,6 +68,7 @@ def score(
     from featherseg.cli.console import print_json, tracked
     from featherseg.cli.files import refuse_occupied
     from featherseg.cli.scores import print_summary
+    from featherseg.evaluation import Scoring
     from featherseg.measure import check_spacing
     from featherseg.report.scores import SUMMARY_FILE, write_scores
     from featherseg.scoring import match_masks
@@ -82,7 +87,9 @@ def score(
         images=images,
     )
     total = len(masks.dataset.cases)
-    evaluation = score_masks(masks, lambda cases: tracked(cases, "Scoring", total))
+    evaluation = score_masks(
+        masks, lambda cases: tracked(cases, "Scoring", total), Scoring(nsd_tolerance_mm)
+    )
     summary = write_scores(evaluation, _stamp(masks), out)
     summary |= {"missing_predictions": masks.missing, "surplus_predictions": masks.surplus}
     write_json(out / SUMMARY_FILE, summary)
