@@ -30,6 +30,13 @@ class ProtocolName(StrEnum):
     lightbtseg = "lightbtseg"
 
 
+class Alike(StrEnum):
+    """Which images count as duplicates."""
+
+    pictures = "pictures"
+    pixels = "pixels"
+
+
 @dataclass(frozen=True)
 class _Way:
     """How to deal the cases, as the options have it."""
@@ -69,6 +76,10 @@ def split(
     repeats: Annotated[
         int, typer.Option(help="Write so many splits: OUT-1.json, OUT-2.json ...")
     ] = 1,
+    alike: Annotated[
+        Alike,
+        typer.Option("--duplicates", help="Keep together the same pictures, or only equal pixels."),
+    ] = Alike.pictures,
     exclude: Annotated[
         list[str] | None, typer.Option(help="Leave out a class, such as normal; may be repeated.")
     ] = None,
@@ -83,6 +94,7 @@ def split(
 
     Choose one of --fractions, --folds, --leave-one-out and --blocks. `--protocol NAME` splits as
     that paper did instead, image by image: duplicates cross, and every score is stamped with it.
+    `--duplicates pixels` is for images that all look alike, such as those of the retina.
 
     Examples:
 
@@ -90,14 +102,14 @@ def split(
 
       featherseg data split BUSI --layout busi --protocol laednet --out leaky.json
 
-      featherseg data split STARE --layout stare --leave-one-out --out loo.json
+      featherseg data split STARE --layout stare --leave-one-out --duplicates pixels --out loo.json
 
       featherseg data split ISBI2012 --layout isbi2012 --blocks 5 --gap 1 --out blocks.json
     """
     from featherseg.cli.console import tracked
     from featherseg.datasets import load_dataset
-    from featherseg.duplicates import find_duplicates
-    from featherseg.splits import excluded_cases, save_split
+    from featherseg.duplicates import Duplicates, find_duplicates
+    from featherseg.splits import excluded_cases, save_split, with_note
 
     way = _Way(protocol, fractions, folds, leave_one_out, blocks, gap, seed, repeats)
     _check(way)
@@ -107,7 +119,11 @@ def split(
     dataset = load_dataset(folder, layout)
     excluded = excluded_cases(dataset, exclude or (), exclude_file)
     duplicates = find_duplicates(dataset, lambda cases: tracked(cases, "comparing"))
+    if alike is Alike.pixels:
+        duplicates = Duplicates(duplicates.exact, (), duplicates.exact)
     made = list(_splits(way, dataset, duplicates, excluded))
+    if alike is Alike.pixels:
+        made = [with_note(each, "duplicates: only images of equal pixels") for each in made]
     for path, each in zip(paths, made, strict=True):
         save_split(each, path)
         _tell(path, each, dataset, duplicates)

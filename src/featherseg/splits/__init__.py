@@ -17,6 +17,7 @@ from featherseg.splits.file import (
     read_split,
     save_split,
     subset,
+    with_note,
 )
 from featherseg.splits.leaks import Leaks, find_leaks
 from featherseg.splits.protocols import PROTOCOLS, Protocol, make_paper_split
@@ -42,4 +43,5 @@ __all__ = [
     "read_split",
     "save_split",
     "subset",
+    "with_note",
 ]

@@ -98,6 +98,12 @@ def finished(dataset: Dataset, dealt: Dealt, excluded: Mapping[str, str]) -> Spl
     return replace(split, sha256=sha256_json(_content(split)))
 
 
+def with_note(split: Split, note: str) -> Split:
+    """The same split with one more note, and so with another hash."""
+    noted = replace(split, notes=(*(split.notes or ()), note))
+    return replace(noted, sha256=sha256_json(_content(noted)))
+
+
 def save_split(split: Split, path: Path) -> None:
     """Write a split file."""
     write_json(path, {**_content(split), "sha256": split.sha256})
