@@ -16,7 +16,7 @@ LAYERS = (
     ("demo",),
     ("export", "train", "compress"),
     ("networks", "losses"),
-    ("report", "scoring", "compare", "evaluation", "summary", "operating_point", "audit"),
+    ("report", "scoring", "stress", "compare", "evaluation", "summary", "operating_point", "audit"),
     ("splits", "metrics", "stats", "duplicates", "case_table"),
     ("verify", "segment", "datasets"),
     (

@@ -1,0 +1,7 @@
+"""How much scores change when images do: the same cases under many conditions."""
+
+from featherseg.stress.changes import summarize_stress
+from featherseg.stress.conditions import Condition, conditions
+from featherseg.stress.rescore import steps, stress
+
+__all__ = ["Condition", "conditions", "steps", "stress", "summarize_stress"]
