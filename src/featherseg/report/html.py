@@ -25,12 +25,17 @@ _SHORT_HASH = 12
 
 @dataclass(frozen=True)
 class Section:
-    """A further part of a report: sentences, a table of name and value, pictures."""
+    """A further part of a report: sentences, figures, pictures, a table of name and value.
+
+    ``figures`` are SVG elements that this package drew (`report.figures.to_svg`); they are put
+    in as markup.
+    """
 
     title: str
     text: tuple[str, ...] = ()
     table: tuple[tuple[str, str], ...] = ()
     pictures: tuple[Picture, ...] = ()
+    figures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
