@@ -104,6 +104,9 @@ def test_other_data_need_no_split_and_are_stamped_external(
     summary = json.loads(called.out)
     assert (summary["external"], summary["split_sha256"], summary["n"]) == (True, None, CASES)
     assert summary["chosen_on"] == "validation of other data"
+    assert (summary["nsd"]["tolerance"], summary["nsd"]["tolerance_unit"]) == (2.0, "px")
+    table = (tmp_path / "e" / "cases.csv").read_text()
+    assert table.count(",flagged,") == CASES
     assert "external data" in (tmp_path / "e" / "report.html").read_text()
 
 
@@ -205,3 +208,11 @@ def test_several_labels_are_printed_one_by_one(cli: Cli, tmp_path: Path) -> None
     called = cli("summarize", tmp_path / "t.csv")
     assert "label" in called.out
     assert "body" in called.out
+
+
+def test_a_tolerance_that_is_none_is_refused(cli: Cli, data: Path, tmp_path: Path) -> None:
+    folder = write_tiny_bundle(tmp_path / "other").folder
+    common = ("--data", data, "--layout", "folder", "--subset", "all", "--out", tmp_path / "e")
+    called = cli("evaluate", folder, *common, "--nsd-tolerance-mm", "inf")
+    assert called.code == 2
+    assert "expected a tolerance of nsd from 0 mm on, got inf" in called.err

@@ -1,11 +1,13 @@
 """The segmenter: the parts in the right order, on the image's own grid."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from featherseg.bundle import Bundle, load_bundle
+from featherseg.evaluation import Scoring
 from featherseg.preprocess import preprocess
 from featherseg.runtime import RUNTIMES
 from featherseg.segment import Segmenter
@@ -55,3 +57,14 @@ def test_several_labels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.mask[maps[0] > 0.5], 0)
     np.testing.assert_array_equal(found.mask[maps[2] > 0.5], 2)
     np.testing.assert_allclose(found.probability, 1.0 - maps[0], atol=1e-6)
+
+
+def test_a_segmenter_tells_images_unlike_its_training(bundle: Bundle) -> None:
+    segmenter = Segmenter.from_bundle(bundle)
+    dark = Image(np.zeros((*SIZE, 3), np.uint8), None, "made")
+    assert any(sentence.startswith("mean is 0.00") for sentence in segmenter.unlike(dark))
+    usual = Image(blob_images(1, seed=3)[0][0], None, "made")
+    assert segmenter.unlike(usual) == []
+    assert Scoring.of(segmenter).unlike == segmenter.unlike
+    unknown = replace(segmenter, reference={})
+    assert Scoring.of(unknown).unlike is None

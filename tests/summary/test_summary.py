@@ -15,6 +15,8 @@ from featherseg.metrics import EMPTY_MASK_RULE
 from featherseg.stats import mean_interval, wilson
 from featherseg.storage import sha256_file, write_json
 from featherseg.summary import AVERAGES, Stamp, summarize, summarize_cases
+from featherseg.summary.averages import CORE_AVERAGES
+from featherseg.summary.table import CORE_METRICS
 from tests.scoring import DIAGONAL, blank, box, rows_of
 
 STAMP = Stamp("test", False, "safe", "ab" * 32, "cd" * 32, "validation", {"id": "m1"})
@@ -128,6 +130,95 @@ def test_distances_in_two_units_are_never_mixed() -> None:
     assert "hd95" not in summary
     assert (summary["hd95_px"]["mean"], summary["hd95_px"]["n"]) == (1.0, 1)
     assert (summary["hd95_mm"]["mean"], summary["hd95_mm"]["unit"]) == (0.1, "mm")
+
+
+def test_every_average_follows_its_images() -> None:
+    summary = summarize(example(), STAMP)
+    assert summary["boundary_iou"]["n"] == summary["nsd"]["n"] == summary["hd"]["n"] == 3
+    assert (summary["nsd"]["tolerance"], summary["nsd"]["tolerance_unit"]) == (2.0, "px")
+    assert "unit" not in summary["nsd"]
+    # Sizes: right, right, nothing found.
+    assert summary["area_error"]["mean"] == summary["area_error_abs"]["mean"] * -1
+    assert summary["area_difference"]["mean"] == pytest.approx(-100 / 3, abs=1e-6)
+    assert summary["false_positive_area"]["n"] == 2
+    assert (summary["false_positive_area"]["mean"], summary["false_positive_area"]["unit"]) == (
+        50.0,
+        "px",
+    )
+    assert summary["kaggle_dice"]["mean"] == summary["dice_all"]["mean"]
+    assert summary["isic_jaccard"]["mean"] == pytest.approx(1 / 4)
+    assert summary["specificity"]["n"] == summary["brier"]["n"] == summary["confidence"]["n"] == 5
+    assert summary["auc"]["n"] == summary["average_precision"]["n"] == 3
+
+
+def test_a_signed_error_and_its_size_are_two_figures() -> None:
+    rows = [
+        *rows_of("large", box(5, 5), box(5, 5, 10, 15)),
+        *rows_of("small", box(5, 5), box(5, 5, 10, 5)),
+    ]
+    summary = summarize(rows, STAMP)
+    assert (summary["area_error"]["mean"], summary["area_error_abs"]["mean"]) == (0.0, 0.5)
+
+
+def test_the_tails_stand_beside_the_median() -> None:
+    rows = [row for n in range(21) for row in rows_of(f"c{n:02}", box(5, 0), box(5, n % 21))]
+    entry = summarize(rows, STAMP)["hd95"]
+    assert (entry["p5"], entry["median"], entry["p95"]) == (1.0, 10.0, 19.0)
+    nothing = summarize(rows_of("clean", blank(), blank()), STAMP)["dice_lesion"]
+    assert (nothing["p5"], nothing["p95"]) == (None, None)
+
+
+def test_a_table_of_an_earlier_version_is_still_summarized() -> None:
+    rows = [row for row in example() if row.metric in CORE_METRICS]
+    old, new = summarize(rows, STAMP), summarize(example(), STAMP)
+    for name in CORE_AVERAGES:
+        assert old[name] == new[name]
+    assert "nsd" not in old
+    assert not {"calibration", "aurc", "failures"} & set(old)
+    assert old["per_class"].keys() == new["per_class"].keys()
+
+
+def test_the_committed_table_is_of_such_a_version() -> None:
+    path = Path(__file__).parents[2] / "results" / "busi_simplified_unet" / "cases.csv"
+    summary = summarize_cases(path)
+    assert summary["n"] == 124
+    empty = summary["baselines"]["all_empty"]["dice_all"]
+    assert empty["mean"] == pytest.approx(21 / 124, abs=1e-6)
+
+
+def test_facts_of_an_image_are_no_label() -> None:
+    labels = ("head", "body")
+    rows = rows_of("a", box(2, 2), box(2, 2), labels=labels)
+    summary = summarize(rows, STAMP)
+    assert list(summary["per_label"]) == ["head", "body"]
+    assert summary["confidence"]["mean"] == 1.0
+    assert "auc" not in summary
+
+
+def test_nsd_at_two_tolerances_is_never_mixed() -> None:
+    one = rows_of("a", box(5, 5), box(5, 6))
+    two = [
+        replace(row, case="b", value=0.5, unit="mm") if row.metric == "nsd_tolerance" else
+        replace(row, case="b") for row in one
+    ]  # fmt: skip
+    summary = summarize([*one, *two], STAMP)
+    assert "nsd" not in summary
+    assert (summary["nsd_px"]["tolerance"], summary["nsd_px"]["n"]) == (2.0, 1)
+    assert (summary["nsd_mm"]["tolerance"], summary["nsd_mm"]["tolerance_unit"]) == (0.5, "mm")
+    wrong = [replace(row, unit="px") if row.metric == "nsd_tolerance" else row for row in two]
+    with pytest.raises(DataError, match=r"case 'b': expected nsd at 2 px .* got 0.5 px"):
+        summarize([*one, *wrong], STAMP)
+
+
+def test_areas_in_square_millimeters_have_a_key_of_their_own() -> None:
+    rows = [
+        *rows_of("a", box(5, 5), box(5, 5, 10, 12)),
+        *rows_of("b", box(5, 5), box(5, 5, 10, 12), spacing_mm=(0.1, 0.1)),
+    ]
+    summary = summarize(rows, STAMP)
+    assert (summary["area_difference_px"]["mean"], summary["area_difference_px"]["n"]) == (20.0, 1)
+    assert summary["area_difference_mm2"]["mean"] == pytest.approx(0.2)
+    assert summary["area_difference_mm2"]["unit"] == "mm2"
 
 
 def test_the_stamp_and_the_rule_are_in_it() -> None:
