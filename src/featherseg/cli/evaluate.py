@@ -158,7 +158,8 @@ def _case_ids(
 
 def _grouped(dataset: "Dataset", split: "Split") -> "Dataset":
     """The data set with the split's groups, which also hold duplicates together."""
-    cases = tuple(replace(case, group=split.groups[case.id]) for case in dataset.cases)
+    groups = split.groups
+    cases = tuple(replace(case, group=groups.get(case.id, case.group)) for case in dataset.cases)
     return replace(dataset, cases=cases)
 
 

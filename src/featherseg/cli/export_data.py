@@ -148,5 +148,6 @@ def _parted(
         return dataset, None
     split: Split = load_split(path)
     check_split(split, dataset)
-    cases = tuple(replace(case, group=split.groups[case.id]) for case in dataset.cases)
+    groups = split.groups
+    cases = tuple(replace(case, group=groups.get(case.id, case.group)) for case in dataset.cases)
     return replace(dataset, cases=cases), {n: subset(split, n, fold) for n in SUBSETS}

@@ -47,6 +47,8 @@ HEADLINE = (
     "nsd",
     "boundary_iou",
 )
+# Splits that nothing crosses; None where no split was made.
+_SAFE_PROTOCOLS = (None, "", "safe", "blocks")
 _UNIT_DIGITS = 1
 _DIGITS = 3
 
@@ -84,6 +86,11 @@ def notes(summary: Mapping[str, Any]) -> list[str]:
         found.append(
             f"The {summary['subset']} subset chose the epoch and the operating point of this "
             "model: these figures are too good. Score the test subset before you report any."
+        )
+    if summary["protocol"] not in _SAFE_PROTOCOLS:
+        found.append(
+            f"The split follows the protocol '{summary['protocol']}': duplicates or patients may "
+            "cross it, and these figures may be too good."
         )
     if summary["external"]:
         found.append("These images are not those of the model's split: an external test.")
