@@ -76,15 +76,28 @@ def unlike(statistics: Mapping[str, float], reference: Reference) -> list[str]:
 
     Statistics missing on either side are passed over.
     """
-    sentences = []
-    for name, quantiles in sorted(reference.items()):
-        if name not in statistics:
-            continue
-        low, high = quantiles["q01"], quantiles["q99"]
-        margin = max(_MARGIN * (high - low), _LEAST_MARGIN.get(name, 0.0))
-        if not low - margin <= statistics[name] <= high + margin:
-            sentences.append(
-                f"{name.replace('_', ' ')} is {statistics[name]:.2f}, "
-                f"but {low:.2f} to {high:.2f} in the training images"
-            )
-    return sentences
+    return [
+        f"{name.replace('_', ' ')} is {statistics[name]:.2f}, "
+        f"but {quantiles['q01']:.2f} to {quantiles['q99']:.2f} in the training images"
+        for name, quantiles in sorted(reference.items())
+        if name in statistics and _excess(name, statistics[name], quantiles) > 1.0
+    ]
+
+
+def unlikeness(statistics: Mapping[str, float], reference: Reference) -> float:
+    """How far an image is outside the training range: above 1 where `unlike` says something.
+
+    The largest excess over the range's nearer end, in margins, of any statistic; below 0 inside
+    the range of all. 0 where no statistic is known on both sides.
+    """
+    known = statistics.keys() & reference.keys()
+    return max((_excess(name, statistics[name], reference[name]) for name in known), default=0.0)
+
+
+def _excess(name: str, value: float, quantiles: Mapping[str, float]) -> float:
+    low, high = quantiles["q01"], quantiles["q99"]
+    margin = max(_MARGIN * (high - low), _LEAST_MARGIN.get(name, 0.0))
+    beyond = max(low - value, value - high)
+    if margin == 0.0:
+        return float(np.inf) if beyond > 0.0 else 0.0
+    return beyond / margin

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from featherseg.cli.models import Model
     from featherseg.datasets import Dataset
     from featherseg.evaluation import Evaluation
+    from featherseg.report.html import Section
     from featherseg.splits import Split
     from featherseg.summary import Stamp
 
@@ -41,6 +42,15 @@ def evaluate(
         float | None,
         typer.Option(help="Tolerance of NSD where the spacing is known; else 2 pixels.", min=0.0),
     ] = None,
+    stress: Annotated[
+        bool, typer.Option("--stress", help="Score again under noise, blur, crops and the like.")
+    ] = False,
+    out_of_domain: Annotated[
+        Path | None, typer.Option(help="Images of another kind: does the flag tell them apart?")
+    ] = None,
+    out_of_domain_layout: Annotated[
+        str, typer.Option(help="How those are arranged.", metavar="LAYOUT")
+    ] = "folder",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write into a folder that holds files.")
     ] = False,
@@ -50,13 +60,16 @@ def evaluate(
 
     Writes cases.csv, summary.json and report.html. Every image counts at its own resolution: a
     missed lesion as 0, a false alarm as 0. `--subset all` without a split scores any other data
-    set and is stamped as external.
+    set and is stamped as external. `--stress` adds stress.csv and stress.json, `--out-of-domain`
+    adds domain.json; both have a part in the report.
 
     Examples:
 
       featherseg evaluate run --data BUSI --layout busi --subset test --out scores
 
       featherseg evaluate bundle --data new --layout folder --subset all --out new-scores
+
+      featherseg evaluate bundle --data new --layout folder --subset all --out hard --stress
     """
     from featherseg.extras import require
 
@@ -65,6 +78,7 @@ def evaluate(
     from featherseg.cli.files import refuse_occupied
     from featherseg.cli.models import open_model
     from featherseg.cli.scores import print_summary
+    from featherseg.cli.stress import further_scores, further_sections, print_further
     from featherseg.datasets import load_dataset
     from featherseg.evaluation import Scoring
     from featherseg.evaluation import evaluate as evaluate_cases
@@ -72,6 +86,7 @@ def evaluate(
 
     refuse_occupied(out, overwrite)
     dataset = load_dataset(data, layout)
+    other = load_dataset(out_of_domain, out_of_domain_layout) if out_of_domain else None
     opened = open_model(model)
     chosen = _chosen_split(opened, dataset, subset, split)
     if chosen is not None:
@@ -86,11 +101,13 @@ def evaluate(
         Scoring.of(opened.segmenter, nsd_tolerance_mm),
     )
     summary = write_scores(evaluation, _stamp(opened, dataset, chosen, subset), out)
-    _draw_report(opened, dataset, evaluation, summary, out)
+    further = further_scores(opened, dataset, case_ids, out, stress, other)
+    _draw_report(opened, dataset, evaluation, summary, out, further_sections(further))
     if as_json:
-        print_json(summary)
+        print_json({**summary, **further})
     else:
         print_summary(summary)
+        print_further(further)
         typer.echo(f"cases.csv, summary.json and report.html are in {out}")
 
 
@@ -100,6 +117,7 @@ def _draw_report(
     evaluation: "Evaluation",
     summary: dict[str, Any],
     out: Path,
+    sections: "tuple[Section, ...]" = (),
 ) -> None:
     from featherseg.cli.console import remarks
     from featherseg.report.html import render_report
@@ -110,6 +128,7 @@ def _draw_report(
     with remarks().status("Drawing the report"):
         report = evaluation_report(title, summary, evaluation, model.segmenter, dataset)
         report = replace(report, history=model.history, cost=model.cost + report.cost)
+        report = replace(report, sections=report.sections + sections)
         write_text(out / REPORT_FILE, render_report(report))
 
 

@@ -38,6 +38,30 @@ def stress_section(stress: Mapping[str, Any]) -> Section:
     )
 
 
+def domain_section(domains: Mapping[str, Any]) -> Section:
+    """The section of `stress.compare_domains`."""
+    return Section(title="Telling other images apart", text=domain_sentences(domains))
+
+
+def domain_sentences(domains: Mapping[str, Any]) -> tuple[str, ...]:
+    """What `stress.compare_domains` found, for people."""
+    n, flagged = domains["n"], domains["flagged"]
+    return (
+        f"Flagged as unlike the training: {flagged['inside']} of {n['inside']} images of this "
+        f"evaluation, {flagged['outside']} of {n['outside']} images of the layout "
+        f"{domains['out_of_domain']['layout']}.",
+        f"Chance that an image of the other kind is the more doubtful one (AUROC; 0.5 tells "
+        f"nothing): by likeness {_auroc_words(domains['likeness'])}, by the model's own "
+        f"confidence {_auroc_words(domains['confidence'])}.",
+    )
+
+
+def _auroc_words(auroc: Mapping[str, Any]) -> str:
+    if auroc["low"] is None:
+        return f"{auroc['value']:.3f}"
+    return f"{auroc['value']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f})"
+
+
 def change_words(change: Entry) -> str:
     """A paired change in one line: the difference, its interval, and the verdict."""
     if change["difference"] is None:
