@@ -1,15 +1,20 @@
 """`featherseg data export`: a split, predictions to correct, and what is refused."""
 
 import json
+import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
+from featherseg.cli import app
 from featherseg.datasets import load_dataset, read_case
 from featherseg.datasets.exchange.nifti import write_nifti
 from featherseg.splits import load_split, subset
-from tests.conftest import Cli
+from tests.conftest import REPOSITORY, Cli
 from tests.scoring import blank, box, write_folder
 from tests.tiny import write_tiny_bundle
 
@@ -121,3 +126,52 @@ def test_an_occupied_folder_is_refused_unless_asked(cli: Cli, data: Path, tmp_pa
     refused = cli(*common)
     assert (refused.code, "--overwrite" in refused.err) == (2, True)
     assert cli(*common, "--overwrite").code == 0
+
+
+DOCUMENT = (REPOSITORY / "docs" / "exchange.md").read_text()
+
+
+def documented() -> list[str]:
+    shell = "\n".join(re.findall(r"```sh\n(.*?)```", DOCUMENT, flags=re.DOTALL))
+    return [line for line in shell.splitlines() if line.startswith("featherseg ")]
+
+
+@pytest.mark.parametrize("line", documented())
+def test_every_documented_command_exists_with_its_options(line: str) -> None:
+    command: Any = typer.main.get_command(app)
+    words = shlex.split(line)[1:]
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_the_documented_lists_for_monai_are_files(
+    cli: Cli, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = tmp_path / "split.json"
+    common = (data, "--layout", "folder")
+    shares = ("--fractions", 0.6, 0.2, 0.2)
+    assert cli("data", "split", *common, *shares, "--out", split).code == 0
+    raw = tmp_path / "nnUNet_raw"
+    called = cli(
+        "data",
+        "export",
+        *common,
+        "--to",
+        "nnunet",
+        "--out",
+        raw,
+        "--split",
+        split,
+        "--name",
+        "busi",
+    )
+    assert called.code == 0, called.err
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(.*?)```", DOCUMENT, flags=re.DOTALL)
+    scope: dict[str, Any] = {}
+    exec(compile(example, "exchange.md", "exec"), scope)
+    listed = [path for part in scope["files"].values() for pair in part for path in pair.values()]
+    assert listed
+    assert all(path.is_file() for path in listed)

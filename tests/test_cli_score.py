@@ -262,3 +262,25 @@ def test_predictions_of_another_hand_are_refused(truth: Path, tmp_path: Path) ->
         (found / "predictions.json").write_text(content)
         with pytest.raises(DataError, match=r"predictions\.json: expected"):
             match_masks(truth / "masks", found)
+
+
+@pytest.mark.parametrize("called_by", ["id", "name"])
+def test_a_name_that_is_anothers_id_is_not_mistaken(
+    cli: Cli, tmp_path: Path, called_by: str
+) -> None:
+    """`a (1)` is exported as a_1, and `a_1` as a_1_2."""
+    masks = {"a (1)": box(0, 0), "a_1": box(15, 20)}
+    data = write_folder(tmp_path / "data", masks)
+    out = tmp_path / "out"
+    assert (
+        cli("data", "export", data, "--layout", "folder", "--to", "nifti", "--out", out).code == 0
+    )
+    names = dict(zip(masks, ("a_1", "a_1_2"), strict=True))
+    found = {(case if called_by == "id" else names[case]): mask for case, mask in masks.items()}
+    write_masks(tmp_path / "found", found)
+    common = ("--true", out / "masks", "--found", tmp_path / "found", "--out", tmp_path / "s")
+    images = data / "images" if called_by == "id" else out / "images"
+    called = cli("score", *common, "--images", images, "--json")
+    assert called.code == 0, called.err
+    summary = json.loads(called.out)
+    assert (summary["dice_lesion"]["mean"], summary["missing_predictions"]) == (1.0, [])

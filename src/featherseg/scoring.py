@@ -72,7 +72,7 @@ def match_masks(
     dataset = _truth(true, names, tuple(labels), spacing_mm)
     if images is not None:
         dataset = _with_images(dataset, images, names)
-    files = mask_files(found, names_near(found) or names)
+    files = mask_files(found, _names_for(found, names))
     wanted = {case.id for case in dataset.cases}
     matched = {name: paths for name, paths in files.items() if name in wanted}
     if not matched:
@@ -131,6 +131,20 @@ def read_pair(masks: MaskSet, case: Case) -> tuple[Mask, Segmentation]:
     return truth, Segmentation(found, chance, labels, image, masks.model_id)
 
 
+def _names_for(folder: Path, names: Names | None) -> Names | None:
+    """The names by which the files of `folder` are called: its own, or those beside the truth.
+
+    The latter only if more files are called by them than by the case ids, as in the folder
+    that a prediction has written: one case's file name may be another's id.
+    """
+    own = names_near(folder)
+    if own or names is None or not folder.is_dir():
+        return own
+    stems = {stem(path).removesuffix(_CHANNEL) for path in folder.iterdir()}
+    by_id = len(stems & {case.id for case in names.cases.values()})
+    return names if len(stems & set(names.cases)) > by_id else None
+
+
 def _truth(
     true: Path,
     names: Names | None,
@@ -172,7 +186,7 @@ def _groups_near(true: Path, names: Names | None, ids: Iterable[str]) -> Mapping
 
 
 def _with_images(dataset: Dataset, folder: Path, names: Names | None) -> Dataset:
-    own = names_near(folder) or names
+    own = _names_for(folder, names)
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.suffix.lower() not in raster.SUFFIXES and not is_nifti(path):
@@ -202,7 +216,7 @@ def _probabilities(
             f"{', '.join(dataset.labels)}; score one label at a time"
         )
     paths: dict[str, Path] = {}
-    known = names_near(folder) or names
+    known = _names_for(folder, names)
     # nnU-Net writes both into one folder.
     masks = {path.resolve() for files in found.values() for path in files}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
