@@ -90,8 +90,8 @@ def hd95(distances: SurfaceDistances) -> float:
 def hd95_pooled(distances: SurfaceDistances) -> float:
     """The 95th percentile of the surface distances of both directions together.
 
-    What medpy's `hd95` gives, and so many published tables; never above `hd95`, and not to be
-    compared with it.
+    What medpy's `hd95` gives, and so many published tables. Lower than `hd95` where one mask has
+    far more surface, and not to be compared with it.
 
     >>> distances = SurfaceDistances(np.zeros(80), np.full(20, 3.0))
     >>> hd95_pooled(SurfaceDistances(np.zeros(98), np.full(2, 3.0))), hd95_pooled(distances)
