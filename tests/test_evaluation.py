@@ -37,6 +37,7 @@ def test_each_case_gets_its_scores_and_areas(dataset: Dataset) -> None:
         "area_image": HEIGHT * WIDTH,
         "diagonal_image": DIAGONAL,
         "nsd_tolerance": 2.0,
+        "calipers": 0,
         "confidence": 1.0,
     }
     expected = score_masks(TRUTH["hit"], FOUND["hit"], None, sure) | facts

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Self
 
+from featherseg.calipers import find_marks
 from featherseg.case_table import Row
 from featherseg.datasets import Dataset, read_case
 from featherseg.errors import DataError
@@ -102,8 +103,9 @@ def case_rows(
     Scores are those of `metrics.score_masks`, named `dice`, or `dice:LABEL` where there are
     several labels. The model's probability is that of any foreground, so its metrics are there
     for a single label only. Facts about the image are named without a label: `area_image`,
-    `diagonal_image`, `nsd_tolerance`, `confidence` (`measure.confidence`) and, where
-    `scoring.unlike` can tell, `flagged` (1 for an image unlike those of the training).
+    `diagonal_image`, `nsd_tolerance`, `confidence` (`measure.confidence`), unless the image is
+    blank `calipers` (1 where `calipers.find_marks` sees any) and, where `scoring.unlike` can
+    tell, `flagged` (1 for an image unlike those of the training).
     """
     found, spacing = segmentation.mask, segmentation.image.spacing_mm
     if found.shape != truth.shape:
@@ -134,6 +136,9 @@ def _image_rows(case: Case, segmentation: Segmentation, scoring: Scoring) -> Ite
     farthest = diagonal((height, width), image.spacing_mm)
     yield _row(case, "diagonal_image", farthest, "mm" if known else "px")
     yield _row(case, "nsd_tolerance", *nsd_tolerance(image.spacing_mm, scoring.nsd_tolerance_mm))
+    # All 0 is what stands for a picture that is not there, in masks of other tools.
+    if image.pixels.any():
+        yield _row(case, "calipers", int(find_marks(image.pixels).has_calipers), "")
     if scoring.has_probability:
         yield _row(case, "confidence", confidence(segmentation), "")
     if scoring.unlike is not None:
