@@ -83,7 +83,8 @@ def test_the_verb(tmp_path: Path, cli: Cli) -> None:
     called = cli("summarize", tmp_path / "one", tmp_path / "two" / "cases.csv")
     assert called.code == 0
     assert "alnet" in called.out
-    assert "0.600 (+0.000)" in called.out
+    assert "0.600 [" in called.out
+    assert "] +0.000" in called.out
     assert "different cases (2 in both)" in called.out.replace("\n", " ")
     called = cli("summarize", tmp_path / "one", tmp_path / "two", "--json")
     assert [each["name"] for each in json.loads(called.out)["tables"]] == ["one", "two"]

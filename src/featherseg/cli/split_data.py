@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # A file for each repeat; more are a slip of the keyboard.
 _MOST_REPEATS = 100
+# More folds are counted, not listed.
+_LISTED_PARTS = 10
 
 
 class ProtocolName(StrEnum):
@@ -205,7 +207,10 @@ def _tell(path: Path, made: "Split", dataset: "Dataset", duplicates: "Duplicates
     from featherseg.cli.console import output, remarks
     from featherseg.splits import find_leaks, parts_of
 
-    counts = ", ".join(f"{name} {len(ids)}" for name, ids in parts_of(made).items())
+    sizes = {name: len(ids) for name, ids in parts_of(made).items()}
+    counts = ", ".join(f"{name} {size}" for name, size in sizes.items())
+    if len(sizes) > _LISTED_PARTS:
+        counts = f"{len(sizes)} folds of {min(sizes.values())} to {max(sizes.values())}"
     out = f"; {len(made.excluded)} excluded" if made.excluded else ""
     leaks = find_leaks(made, dataset, duplicates)
     together = "" if leaks else f"; {leaks.duplicate_groups} groups of duplicates kept together"

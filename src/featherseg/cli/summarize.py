@@ -86,7 +86,10 @@ def _print(content: Mapping[str, Any]) -> None:
     for name, entries in content["presence"].items():
         table.add_row(name, *(_proportion(entry) for entry in entries))
     output().print(table)
-    output().print("In brackets: the mean minus that of the first table.", markup=False)
+    output().print(
+        "Means with their 95 % intervals, and each mean minus that of the first table.",
+        markup=False,
+    )
     for warning in content["warnings"]:
         output().print(f"note: {warning}", style="yellow", markup=False)
 
@@ -101,12 +104,17 @@ def _stamps(table: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _add(table: "rich.table.Table", name: str, entries: Sequence[Mapping[str, Any]]) -> None:
+    from rich.markup import escape
+
     unit = f" ({entries[0]['unit']})" if entries[0]["unit"] else ""
     cells = []
     for place, entry in enumerate(entries):
-        mean, difference = entry["mean"], entry["difference"]
-        shown = "-" if mean is None else f"{mean:.3f}"
-        cells.append(f"{shown} ({difference:+.3f})" if place and difference is not None else shown)
+        shown = "-" if entry["mean"] is None else f"{entry['mean']:.3f}"
+        if entry["ci_low"] is not None:
+            shown += f" [{entry['ci_low']:.3f}, {entry['ci_high']:.3f}]"
+        if place and entry["difference"] is not None:
+            shown += f" {entry['difference']:+.3f}"
+        cells.append(escape(shown))
     table.add_row(f"{name}{unit}", *cells)
 
 
