@@ -30,8 +30,8 @@ def print_comparison(comparison: Comparison) -> None:
         output().print(f"note: {warning}", style="yellow", markup=False)
     _say(
         "Below each figure its 95 % interval. p: permutation test, for presence McNemar's, "
-        "adjusted for all runs (Holm). A tie is not shown to differ. Changes: images that only this run "
-        "has right (+), that only the reference has (−)."
+        "adjusted for all runs (Holm). A tie is not shown to differ. Changes: images that only "
+        "this run has right (+), that only the reference has (−)."
     )
 
 

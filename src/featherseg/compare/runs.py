@@ -146,13 +146,13 @@ def case_groups(runs: Sequence[Run]) -> dict[str, str]:
 
 def doubts(runs: Sequence[Run]) -> Iterator[str]:
     """What keeps the runs from being a fair comparison, a sentence each."""
+    unknown = [run.name for run in runs if run.stamp is None]
+    if unknown:
+        yield f"What chose the model is not known, for want of a {SUMMARY_FILE}: {named(unknown)}."
     for run in runs:
         if run.stamp is None:
-            yield (
-                f"{run.name} has no {SUMMARY_FILE} beside its table: what chose its model is "
-                "not known."
-            )
-        elif run.stamp.subset is not None and run.stamp.subset == run.stamp.chosen_on:
+            continue
+        if run.stamp.subset is not None and run.stamp.subset == run.stamp.chosen_on:
             yield (
                 f"The {run.stamp.subset} subset chose the model of {run.name}: "
                 "its figures are too good."

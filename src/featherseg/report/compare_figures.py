@@ -52,7 +52,7 @@ def differences_svg(metric: MetricComparison) -> str | None:
     with style(f"differences {metric.name}"):
         axes, figure = _rows(list(known))
         better = "right" if metric.higher_is_better else "left"
-        axes.set_title(f"Less {_short(reference)}; {better} is better")
+        axes.set_title(f"Difference from {_short(reference)}, {better} is better")
         for place, (run, versus) in enumerate(known.items()):
             shared = [case for case in metric.values[run] if case in metric.values[reference]]
             own = [metric.values[run][case] - metric.values[reference][case] for case in shared]
