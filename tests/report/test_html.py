@@ -88,20 +88,39 @@ def test_figures_n_and_intervals_are_shown(report: Report) -> None:
     assert "1 missed" in page
     assert "1 false alarm<" in page
     assert "HD95 (px)" in page
-    assert page.count("<svg ") == 8
+    assert page.count("<svg ") == 9
     for line in EMPTY_MASK_RULE:
         assert line in page
     assert "Not a medical device" in page
     assert "Fewer than 50 independent cases (4)" in page
 
 
+def test_a_mean_stands_beside_that_of_finding_nothing(report: Report) -> None:
+    page = render_report(report)
+    nothing = report.summary["baselines"]["all_empty"]["dice_all"]["mean"]
+    row = page[page.index("all images, both empty = 1") :].partition("</tr>")[0]
+    assert f'<td class="wide">{nothing:.3f}</td>' in row
+
+
+def test_subgroups_and_the_checklist_are_shown(report: Report) -> None:
+    part = {**report.summary["per_class"]["benign"]}
+    page = render_report(
+        replace(report, summary={**report.summary, "per_subgroup": {"size: small": part}})
+    )
+    assert "By subgroup" in page
+    assert "<td>size: small</td>" in page
+    assert "Reporting checklist" in page
+    assert "to be written by the authors" in page
+
+
 def test_the_stamp_is_shown(report: Report) -> None:
     page = render_report(report)
     for text in ("subset: test", "protocol: safe", "split abababababab", "chosen on: validation"):
         assert text in page
-    assert "external" not in page.lower().replace("external requests", "")
+    notice = '<li class="notice">external data</li>'
+    assert notice not in page
     external = {**report.summary, "external": True}
-    assert "external data" in render_report(replace(report, summary=external))
+    assert notice in render_report(replace(report, summary=external))
 
 
 def test_a_subset_that_chose_the_model_is_called_out(report: Report) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from featherseg.report.html import Section
+from featherseg.report.section import Section
 
 OPEN = "to be written by the authors"
 _SHORT_HASH = 12

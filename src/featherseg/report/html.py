@@ -14,28 +14,18 @@ from markupsafe import Markup
 import featherseg
 from featherseg.case_table import Row
 from featherseg.images.overlay import label_colors
+from featherseg.report.checklist import checklist_section
+from featherseg.report.confidence import confidence_section
 from featherseg.report.curves import Epoch, curves_svg
 from featherseg.report.distributions import distribution_svgs
 from featherseg.report.pictures import Picture
+from featherseg.report.section import Section
 from featherseg.report.words import averages, notes
+
+__all__ = ["Report", "Section", "render_report"]
 
 _TEMPLATE = "report.html.j2"
 _SHORT_HASH = 12
-
-
-@dataclass(frozen=True)
-class Section:
-    """A further part of a report: sentences, figures, pictures, a table of name and value.
-
-    ``figures`` are SVG elements that this package drew (`report.figures.to_svg`); they are put
-    in as markup.
-    """
-
-    title: str
-    text: tuple[str, ...] = ()
-    table: tuple[tuple[str, str], ...] = ()
-    pictures: tuple[Picture, ...] = ()
-    figures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,10 +67,12 @@ def render_report(report: Report) -> str:
         notes=notes(summary),
         metrics=_metric_rows(summary),
         classes=_parts(summary.get("per_class", {})),
+        subgroups=_parts(summary.get("per_subgroup", {})),
         labels=_parts(summary.get("per_label", {})),
         legend=_legend(report.labels),
         distributions=[Markup(svg) for svg in distribution_svgs(report.rows)],
         curves=Markup(curves_svg(report.history)) if report.history else None,
+        sections=(*confidence_section(summary), *report.sections, checklist_section(summary)),
         provenance=_provenance(summary),
     )
 
@@ -128,20 +120,24 @@ def _card(title: str, entry: Mapping[str, Any], keys: tuple[str, str, str]) -> d
 
 
 def _metric_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rows = []
-    for name, digits, entry in averages(summary):
-        rows.append(
-            {
-                "name": name,
-                "over": entry["over"],
-                "mean": _number(entry["mean"], digits),
-                "interval": _interval(entry["ci_low"], entry["ci_high"], digits),
-                "sd": _number(entry["sd"], digits),
-                "median": _number(entry["median"], digits),
-                "n": entry["n"],
-            }
-        )
-    return rows
+    """The table of metrics; beside each mean that of a model that finds nothing."""
+    nothing = {
+        (name, entry["over"]): entry["mean"]
+        for name, _, entry in averages(summary.get("baselines", {}).get("all_empty", {}))
+    }
+    return [
+        {
+            "name": name,
+            "over": entry["over"],
+            "mean": _number(entry["mean"], digits),
+            "interval": _interval(entry["ci_low"], entry["ci_high"], digits),
+            "sd": _number(entry["sd"], digits),
+            "median": _number(entry["median"], digits),
+            "nothing": _number(nothing.get((name, entry["over"])), digits),
+            "n": entry["n"],
+        }
+        for name, digits, entry in averages(summary)
+    ]
 
 
 def _parts(parts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
