@@ -14,11 +14,13 @@ Floats = NDArray[np.float64]
 # A part with at most this share of the largest part's area is a slip of the pen.
 _SPECK_SHARE = 0.01
 # An outline's half width, at most: in pixels, or as a share of the drawn shape's longer side.
-_THIN_PX, _THIN_SHARE = 3.0, 0.02
+_THIN_PX, _THIN_SHARE = 3.0, 0.01
 # Filling an outline at least doubles its area: below, it is a blot and not a line.
 _LEAST_GAIN = 2.0
-# Share of an outline's pixels that lie on the rim of what it encloses; vessels fill no region.
+# Share of an outline's pixels that lie on the rim of what it encloses: letters and trees do not.
 _ON_THE_RIM = 0.95
+# Lines and enclosed regions with a smaller share of the largest are crumbs.
+_CRUMB_SHARE = 0.05
 # Breaks of up to twice these many pixels in an outline are bridged.
 _BRIDGES_PX = (0, 1, 2)
 
@@ -106,7 +108,8 @@ def filled_outline(part: Bools) -> Bools | None:
         for bridge_px in _BRIDGES_PX:
             filled = _filled(part, corners, bridge_px)
             gained = filled.sum() >= _LEAST_GAIN * part.sum()
-            if gained and _is_rim(part, filled, 2 * half_width + bridge_px + 1):
+            within_px = 2 * half_width + bridge_px + 1
+            if gained and _is_rim(part, filled, within_px) and _is_simple(part, filled, bridge_px):
                 return filled
     return None
 
@@ -136,6 +139,14 @@ def _grown(region: Bools, by_px: int) -> Bools:
         return region
     kernel = np.ones((2 * by_px + 1, 2 * by_px + 1), np.uint8)
     return np.asarray(cv2.dilate(region.astype(np.uint8), kernel) > 0)
+
+
+def _is_simple(part: Bools, filled: Bools, bridge_px: int) -> bool:
+    """Whether every line encloses one region at most: vessels and membranes make many."""
+    line = _grown(part, bridge_px)
+    lines, regions = _parts(line)[0], _parts(filled & ~line, neighbors=4)[0]
+    count = [int((areas >= _CRUMB_SHARE * areas.max()).sum()) for areas in (lines, regions)]
+    return count[1] <= count[0]
 
 
 def _is_rim(part: Bools, filled: Bools, within_px: float) -> bool:

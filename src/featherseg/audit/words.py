@@ -118,13 +118,6 @@ KINDS = (
         "Decide whether such images belong to the task.",
     ),
     Kind(
-        "holes",
-        "Holes in masks",
-        "judge",
-        "Enclosed background inside a mask; a few pixels are a slip of the pen.",
-        "Fill small ones, unless the structure has holes.",
-    ),
-    Kind(
         "small_images",
         "Small images",
         "judge",
@@ -151,6 +144,13 @@ KINDS = (
         "know",
         "They are united: every reader that takes only the first loses lesions.",
         "Nothing, as long as FeatherSeg reads them.",
+    ),
+    Kind(
+        "holes",
+        "Holes in masks",
+        "know",
+        "Enclosed background inside a mask; a few pixels are a slip of the pen.",
+        "Fill small ones, unless the structure has holes.",
     ),
     Kind(
         "empty",
@@ -191,19 +191,22 @@ def overview(audit: Audit) -> tuple[tuple[str, str], ...]:
             for name, count in audit.classes.items()
         )
         rows.append(("Classes", ", ".join(classes)))
-    without = len(audit.empty)
-    rows.append(("With a lesion", f"{sum(c.with_lesion for c in audit.classes.values())}"))
-    if without:
-        rows[-1] = (rows[-1][0], f"{rows[-1][1]}, without {without}")
+    marked = sum(count.with_lesion for count in audit.classes.values())
+    rows.append(("Masks", f"{marked} with something marked, {len(audit.empty)} empty"))
     if ALL in audit.lesion_area:
-        rows.append(("Lesion area", f"{_percent(audit.lesion_area[ALL])} of the image"))
+        rows.append(("Marked area", f"{_percent(audit.lesion_area[ALL])} of the image"))
     if audit.image_sizes is not None:
         rows.append(("Image size", _sizes(audit)))
     groups = audit.group_sizes
     if groups.groups < audit.images:
         each = groups.images_each
         largest = f"the largest, {groups.largest}, has {each.max:.0f}"
-        rows.append(("Groups", f"{groups.groups}, median {each.median:g} images; {largest}"))
+        rows.append(
+            (
+                "Groups",
+                f"{groups.groups}, half of them of {each.median:g} or fewer images; {largest}",
+            )
+        )
     else:
         rows.append(("Groups", "every image is its own: no patient or exam is known"))
     return tuple(rows)

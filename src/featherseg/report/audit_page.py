@@ -132,9 +132,14 @@ def _verdict(audit: Audit) -> tuple[str, str]:
         counted(len(audit.crossings), "leak") + " across the split" if audit.crossings else "",
         "a split file that was changed after it was made" if audit.split_intact is False else "",
     ]
-    if audit.is_usable:
-        return "good", "Nothing here stops training or scoring. What was found is listed below."
-    return "bad", f"Not usable as it is: {', '.join(filter(None, reasons))}."
+    if not audit.is_usable:
+        return "bad", f"Not usable as it is: {', '.join(filter(None, reasons))}."
+    found = [
+        kind.title.lower() for kind in KINDS if kind.level == "mend" and findings_of(audit, kind)
+    ]
+    if found:
+        return "fair", f"It can be trained on, but should be mended first: {', '.join(found)}."
+    return "good", "Nothing was found that must be mended. What to look at is listed below."
 
 
 def _cards(audit: Audit, found: Sequence[tuple[Kind, tuple[Any, ...]]]) -> list[dict[str, str]]:
@@ -161,7 +166,7 @@ def _cards(audit: Audit, found: Sequence[tuple[Kind, tuple[Any, ...]]]) -> list[
 
 
 def _with_lesion(audit: Audit) -> str:
-    return f"{sum(count.with_lesion for count in audit.classes.values())} with a lesion"
+    return f"{sum(count.with_lesion for count in audit.classes.values())} with something marked"
 
 
 def _class_rows(audit: Audit) -> list[dict[str, str]]:

@@ -109,8 +109,12 @@ def _with_boxes(canvas: Pixels, boxes: Mapping[Color, tuple[Box, ...]]) -> Pixel
     scale = shown.shape[0] / canvas.shape[0]
     for color, each in boxes.items():
         for top, left, bottom, right in each:
-            start = [round(side * scale) - _BOX_MARGIN_PX for side in (left, top)]
-            end = [round(side * scale) + _BOX_MARGIN_PX for side in (right, bottom)]
+            start = [max(0, round(side * scale) - _BOX_MARGIN_PX) for side in (left, top)]
+            limits = (shown.shape[1] - 1, shown.shape[0] - 1)
+            end = [
+                min(limit, round(side * scale) + _BOX_MARGIN_PX)
+                for side, limit in zip((right, bottom), limits, strict=True)
+            ]
             cv2.rectangle(shown, start, end, color, 1, cv2.LINE_AA)
     return shown
 
