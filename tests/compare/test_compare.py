@@ -36,17 +36,18 @@ def dice(shift: int) -> float:
     return (10 - shift) / 10
 
 
-@pytest.fixture
-def folders(tmp_path: Path) -> dict[str, Path]:
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("evaluations")
     tables = {
         "good": table(found_masks(GOOD)),
         "poor": table(found_masks(POOR, alarm=True)),
         "twin": table(found_masks(GOOD[::-1])),
     }
-    return {name: write_evaluation(tmp_path / name, rows) for name, rows in tables.items()}
+    return {name: write_evaluation(root / name, rows) for name, rows in tables.items()}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def compared(folders: dict[str, Path]) -> Comparison:
     return compare(load_runs(list(folders.values())))
 
@@ -149,11 +150,13 @@ def test_presence_counts_what_only_one_run_has_right(tmp_path: Path) -> None:
     assert [each.right for each in compared.specificity] == [2, 1, 2]
 
 
-def test_the_baseline_is_what_finding_nothing_scores(folders: dict[str, Path]) -> None:
+def test_the_baseline_is_what_finding_nothing_scores(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
     metrics = ("dice_lesion", "dice_all", "accuracy", "hd95", "recall")
     compared = compare(load_runs([folders["good"], folders["poor"]]), metrics)
     empty = table({name: blank() for name in found_masks(GOOD)})
-    scored = write_evaluation(folders["good"].parent / "empty", empty)
+    scored = write_evaluation(tmp_path / "empty", empty)
     reference = compare(load_runs([scored, folders["poor"]]), metrics)
     for name, metric in zip(metrics, compared.metrics, strict=True):
         baseline = metric.standings[-1]

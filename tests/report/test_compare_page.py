@@ -25,9 +25,10 @@ TINT = 40
 FOUND = {"good": found_masks(GOOD), "poor": found_masks(POOR, alarm=True)}
 
 
-@pytest.fixture
-def runs(tmp_path: Path) -> tuple[Run, ...]:
-    return load_runs([write_evaluation(tmp_path / name, table(FOUND[name])) for name in FOUND])
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, ...]:
+    root = tmp_path_factory.mktemp("evaluations")
+    return load_runs([write_evaluation(root / name, table(FOUND[name])) for name in FOUND])
 
 
 @pytest.fixture

@@ -30,7 +30,9 @@ def compare(
         str | None, typer.Option(help="The run to compare with.", show_default="the first")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The data set, for pictures.")] = None,
-    layout: Annotated[str | None, typer.Option(help="How it is arranged.")] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="How it is arranged; see `featherseg data layouts`.")
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(help="Draw a run's masks with its model.", metavar="NAME=RUN|BUNDLE"),
