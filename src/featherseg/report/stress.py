@@ -57,6 +57,8 @@ def domain_sentences(domains: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _auroc_words(auroc: Mapping[str, Any]) -> str:
+    if auroc["value"] is None:
+        return "not defined"
     if auroc["low"] is None:
         return f"{auroc['value']:.3f}"
     return f"{auroc['value']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f})"
