@@ -49,8 +49,8 @@ HEADLINE = (
 )
 # Splits that nothing crosses; None where no split was made.
 _SAFE_PROTOCOLS = (None, "", "safe", "blocks")
-_UNIT_DIGITS = 1
-_DIGITS = 3
+# A tenth of a pixel or a hundredth of a millimeter is finer than any outline is drawn.
+_DIGITS = {"px": 1, "mm": 2, "mm2": 1, "": 3}
 
 
 def averages(
@@ -64,10 +64,10 @@ def averages(
         plain = metric_key(key)
         if plain not in METRIC_NAMES or plain not in keys:
             continue
-        name, unit = METRIC_NAMES[plain], entry.get("unit")
+        name, unit = METRIC_NAMES[plain], entry.get("unit", "")
         if "tolerance" in entry:
             name = f"{name} at {entry['tolerance']:g} {entry['tolerance_unit']}"
-        yield (f"{name} ({unit})", _UNIT_DIGITS, entry) if unit else (name, _DIGITS, entry)
+        yield (f"{name} ({unit})" if unit else name), _DIGITS.get(unit, 1), entry
 
 
 def metric_key(key: str) -> str:

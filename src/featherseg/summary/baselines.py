@@ -53,7 +53,7 @@ def all_empty(
 
 def found_nothing(case: ScoredCase, scores: Scores) -> dict[str, float | None]:
     """The scores of one label as they would be had nothing been found."""
-    area_true, area_image = scores["area_true"], case.facts.get("area_image")
+    area_true, area_image = scores["area_true"], case.facts.get("area_image") or None
     background = None if area_image is None else 1.0 - (area_true or 0.0) / area_image
     common = {"area_true": area_true, "area_found": 0.0, "accuracy": background}
     if not area_true:
