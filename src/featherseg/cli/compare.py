@@ -15,7 +15,7 @@ COMPARISON_FILE = "comparison"
 def compare(
     evaluations: Annotated[
         list[Path],
-        typer.Argument(help="Folders that evaluate or score wrote.", metavar="EVAL EVAL..."),
+        typer.Argument(help="Folders that evaluate or score wrote.", metavar="EVAL"),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the three files.")],
     metric: Annotated[
@@ -60,9 +60,9 @@ def compare(
 
       featherseg compare unet/scores laednet/scores --out compared
 
-      featherseg compare a b c --metric dice_lesion,nsd --reference b --out compared
+      featherseg compare a b c --metric dice_lesion,nsd --reference b --out d
 
-      featherseg compare a b --data BUSI --layout busi --model a=runs/a --masks b=masks --out c
+      featherseg compare a b --data BUSI --layout busi --model a=run --out d
     """
     from featherseg.extras import require
 
