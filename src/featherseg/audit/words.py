@@ -200,13 +200,8 @@ def overview(audit: Audit) -> tuple[tuple[str, str], ...]:
     groups = audit.group_sizes
     if groups.groups < audit.images:
         each = groups.images_each
-        largest = f"the largest, {groups.largest}, has {each.max:.0f}"
-        rows.append(
-            (
-                "Groups",
-                f"{groups.groups}, half of them of {each.median:g} or fewer images; {largest}",
-            )
-        )
+        of = f"of {each.min:.0f} to {each.max:.0f} images"
+        rows.append(("Groups", f"{groups.groups} {of}; the largest is {groups.largest}"))
     else:
         rows.append(("Groups", "every image is its own: no patient or exam is known"))
     return tuple(rows)

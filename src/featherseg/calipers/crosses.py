@@ -68,11 +68,19 @@ def _cross_score(level: Pixels, arm: int, gap: int) -> Floats:
     side = arm - gap + 1
     means = cv2.blur(level, (side, side)).astype(np.float32)
     offset = (arm + gap) // 2
-    quarters = np.stack(
-        [_shifted(means, rows, cols) for rows in (-offset, offset) for cols in (-offset, offset)]
-    )
-    ground = np.sort(quarters, axis=0)[2]
+    quarters = [
+        _shifted(means, rows, cols) for rows in (-offset, offset) for cols in (-offset, offset)
+    ]
+    ground = _second_largest(quarters)
     return np.asarray(np.where(ink >= DARKEST_INK, ink - ground, 0.0), np.float32)
+
+
+def _second_largest(four: list[Floats]) -> Floats:
+    """Of four arrays, pixel by pixel; many times faster than sorting them."""
+    first, second, third, fourth = four
+    losers = np.maximum(np.minimum(first, second), np.minimum(third, fourth))
+    winners = np.minimum(np.maximum(first, second), np.maximum(third, fourth))
+    return np.asarray(np.maximum(losers, winners), np.float32)
 
 
 def _shifted(values: Floats, rows: int, cols: int) -> Floats:
