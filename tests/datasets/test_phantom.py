@@ -148,3 +148,20 @@ def test_a_catalog_that_does_not_fit(tmp_path: Path) -> None:
     catalog.unlink()
     with pytest.raises(DataError, match=r"phantom\.json: expected a JSON file, found nothing"):
         load_dataset(tmp_path, "phantom")
+
+
+def test_a_share_of_the_images_is_marked_and_the_rest_is_as_without(tmp_path: Path) -> None:
+    write_phantom(tmp_path / "plain", 8, seed=4, size=SMALL)
+    write_phantom(tmp_path / "marked", 8, seed=4, size=SMALL, marks=0.5)
+    write_phantom(tmp_path / "again", 8, seed=4, size=SMALL, marks=0.5)
+    plain, marked, again = (
+        load_dataset(tmp_path / name, "phantom") for name in ("plain", "marked", "again")
+    )
+    differs = []
+    for first, second, third in zip(plain.cases, marked.cases, again.cases, strict=True):
+        assert second.image.read_bytes() == third.image.read_bytes()
+        assert first.masks[0].read_bytes() == second.masks[0].read_bytes()
+        differs.append(first.image.read_bytes() != second.image.read_bytes())
+    assert 1 <= sum(differs) <= 7
+    with pytest.raises(DataError, match="share of marks from 0 to 1, got 8 cases"):
+        write_phantom(tmp_path / "bad", 8, seed=4, marks=1.5)

@@ -49,6 +49,9 @@ def phantom(
     cases: Annotated[int, typer.Option(help="How many images.")],
     seed: Annotated[int, typer.Option(help="Another seed simulates other images.")] = 0,
     size: Annotated[int, typer.Option(help="Nominal height and width in pixels.")] = 256,
+    marks: Annotated[
+        float, typer.Option(help="Share of images with burned-in calipers and a label.")
+    ] = 0.0,
     overwrite: Overwrite = False,
 ) -> None:
     """Simulate breast ultrasound: benign, malignant and normal images with masks.
@@ -61,7 +64,7 @@ def phantom(
         raise StorageError(
             f"{out}: expected an empty or new folder; choose another or give --overwrite"
         )
-    write_phantom(out, cases, seed, (size, size), lambda items: tracked(items, "simulating"))
+    write_phantom(out, cases, seed, (size, size), lambda items: tracked(items, "simulating"), marks)
     _say(f"{out}: {cases} simulated images; use it with --layout phantom")
 
 

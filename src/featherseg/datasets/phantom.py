@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from featherseg.datasets.burn_in import draw_calipers, draw_label
 from featherseg.datasets.folder import paired_files
 from featherseg.datasets.layout import Dataset, load_json, named
 from featherseg.datasets.simulate import KINDS, Kind, simulate
 from featherseg.errors import DataError
 from featherseg.images.raster import write_png
 from featherseg.storage import write_json
-from featherseg.types import Case
+from featherseg.types import Case, Mask, Pixels
 
 CATALOG = "phantom.json"
 _SCHEMA = 1
@@ -22,6 +23,8 @@ _BENIGN, _MALIGNANT = 0.45, 0.35
 _GOLDEN = 0.6180339887498949
 # Each side of an image differs from the nominal one by up to this fraction.
 _SIZE_SPREAD = 0.12
+# Marks are drawn with random numbers of their own, so that the tissue does not depend on them.
+_MARKS_KEY = 1
 
 
 def scan(folder: Path) -> Dataset:
@@ -47,17 +50,21 @@ def write_phantom(
     seed: int,
     size: tuple[int, int] = (256, 256),
     progress: Callable[[range], Iterable[int]] = iter,
+    marks: float = 0.0,
 ) -> None:
     """Simulate `cases` images with masks into `out`; the same seed gives the same files.
 
-    `size` is the nominal (height, width); sides vary around it by 12 %. Cases that an earlier
+    `size` is the nominal (height, width); sides vary around it by 12 %. About the share `marks`
+    of the images gets calipers around the lesion and a label; the rest is as without, and where
+    a lesion is not, a place drawn by chance is measured. Cases that an earlier
     phantom.json in `out` lists are removed first. phantom.json is written last: a folder
     that has it is complete.
     """
-    if cases < 1 or seed < 0 or min(size) < 64:
+    if cases < 1 or seed < 0 or min(size) < 64 or not 0.0 <= marks <= 1.0:
         raise DataError(
-            "expected at least 1 case, a seed of 0 or more and sides of at least 64 pixels, "
-            f"got {cases} cases, seed {seed} and {size[0]}x{size[1]}"
+            "expected at least 1 case, a seed of 0 or more, sides of at least 64 pixels and a "
+            f"share of marks from 0 to 1, got {cases} cases, seed {seed}, {size[0]}x{size[1]} "
+            f"and {marks}"
         )
     _remove_earlier(out)
     digits = max(4, len(str(cases)))
@@ -67,10 +74,17 @@ def write_phantom(
         classes[name] = _kind(index, seed)
         case_seed, case_size = _draw_case(index, seed, size)
         pixels, mask = simulate(case_seed, classes[name], case_size)
+        pixels = _marked(pixels, mask, np.random.default_rng([seed, index, _MARKS_KEY]), marks)
         write_png(out / "images" / f"{name}.png", pixels)
         write_png(out / "masks" / f"{name}.png", mask * np.uint8(255))
     content = {"schema": _SCHEMA, "seed": seed, "size": list(size), "labels": classes}
     write_json(out / CATALOG, content)
+
+
+def _marked(pixels: Pixels, mask: Mask, rng: np.random.Generator, share: float) -> Pixels:
+    if rng.random() >= share:
+        return pixels
+    return draw_label(draw_calipers(pixels, mask, rng), rng)
 
 
 def _kind(index: int, seed: int) -> Kind:
