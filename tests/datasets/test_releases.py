@@ -44,7 +44,7 @@ def test_every_reader_feeds_everything(tmp_path: Path, layout: str) -> None:
     assert len(set(case_hashes(dataset).values())) == len(dataset.cases)
     assert find_duplicates(dataset).groups == ()
     findings = audit(dataset)
-    assert not (findings.unreadable or findings.size_mismatch or findings.mask_values)
+    assert (findings.unreadable, findings.size_mismatch, findings.mask_values) == ((), (), ())
     assert findings.is_usable
 
 
