@@ -296,3 +296,9 @@ def test_no_mean_is_ever_nan() -> None:
     tables = [example(), rows_of("clean", blank(), blank()), rows_of("m", box(1, 1), blank())]
     for table in tables:
         assert all(np.isfinite(numbers(summarize(table, STAMP))))
+
+
+def test_a_subset_that_chose_the_model_is_no_test() -> None:
+    with pytest.raises(DataError, match="the test subset chose this model's epoch"):
+        Stamp(subset="test", chosen_on="test")
+    assert Stamp(subset="test", chosen_on="test of other data").subset == "test"

@@ -15,7 +15,6 @@ from torch.optim import Adam
 from featherseg.errors import RunError, StorageError
 from featherseg.networks import build_network
 from featherseg.train.checkpoint import (
-    BEST,
     LAST,
     PREVIOUS,
     Progress,
@@ -24,6 +23,7 @@ from featherseg.train.checkpoint import (
     save_checkpoint,
     save_weights,
 )
+from featherseg.train.files import BEST
 
 FRESH = Progress(recipe_sha256="r", data_sha256="d")
 

@@ -1,5 +1,6 @@
 """`featherseg evaluate`: honest scores of a run or a bundle."""
 
+from collections import Counter
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -200,5 +201,8 @@ def _stamp(model: "Model", dataset: "Dataset", split: "Split | None", subset: Su
             "kind": model.kind,
             "network": model.network,
             "weights": model.weights,
+            "checkpoint_sha256": model.checkpoint_sha256,
+            "recipe_sha256": model.recipe_sha256,
         },
+        excluded=dict(Counter((split.excluded or {}).values())) if split else None,
     )

@@ -7,7 +7,8 @@ from typing import Any
 
 from featherseg.errors import FeatherSegError
 from featherseg.segment import Segmenter
-from featherseg.train.files import LOG_FILE, RUN_FILE, SPLIT_FILE
+from featherseg.storage import sha256_file
+from featherseg.train.files import BEST, LOG_FILE, RUN_FILE, SPLIT_FILE
 from featherseg.types import FROM_SCRATCH
 
 
@@ -16,8 +17,8 @@ class Model:
     """An opened model.
 
     ``kind`` is "bundle" or "run"; ``network`` its network's name; ``weights`` what its training
-    began with; the hashes are those of the
-    images and the split it was made from; ``chosen_on`` names the subset that chose its epoch
+    began with; the hashes are those of the images, the split and the recipe it was made from, and
+    of its weights; ``chosen_on`` names the subset that chose its epoch
     and operating point; ``split`` is the split file it keeps, ``fold`` the fold it left out;
     ``history`` holds an entry for each epoch, ``cost`` pairs of name and value, for a report.
     """
@@ -26,6 +27,8 @@ class Model:
     kind: str
     network: str
     weights: str
+    checkpoint_sha256: str
+    recipe_sha256: str
     images_sha256: str
     split_sha256: str
     chosen_on: str
@@ -60,6 +63,8 @@ def _open_bundle(path: Path) -> Model:
         kind="bundle",
         network=manifest.network.name,
         weights=manifest.training.initial_weights,
+        checkpoint_sha256=manifest.sources.checkpoint_sha256,
+        recipe_sha256=manifest.sources.recipe_sha256,
         images_sha256=manifest.sources.images_sha256,
         split_sha256=manifest.sources.split_sha256,
         chosen_on=manifest.operating_point_chosen_on,
@@ -88,6 +93,8 @@ def _open_run(path: Path) -> Model:
         kind="run",
         network=about["network"]["name"],
         weights=about.get("initial_weights", FROM_SCRATCH),
+        checkpoint_sha256=sha256_file(path / BEST),
+        recipe_sha256=about["recipe_sha256"],
         images_sha256=about["images_sha256"],
         split_sha256=about["split_sha256"],
         chosen_on=about["operating_point_chosen_on"],

@@ -45,7 +45,7 @@ from featherseg.runtime.cpu import default_precision
 from featherseg.runtime.onnxruntime import open_onnxruntime
 from featherseg.runtime.openvino import open_openvino
 from featherseg.storage import replacing, sha256_file, write_text
-from featherseg.train.checkpoint import BEST
+from featherseg.train.files import BEST
 from featherseg.train.outcome import CHECK_FILE as RUN_CHECK_FILE
 from featherseg.train.run import load_run
 from featherseg.types import FROM_SCRATCH, Floats, Pixels

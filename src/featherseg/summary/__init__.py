@@ -40,8 +40,9 @@ class Stamp:
     """What a summary is about, and what it rests on; None where it is not known.
 
     ``external`` says that the images are not those the model's split was made from;
-    ``chosen_on`` names the subset that chose epoch and operating point; ``model`` holds an id
-    and a kind, never a path.
+    ``chosen_on`` names the subset that chose epoch, threshold and smallest area; ``model`` holds
+    an id, a kind and the hashes of checkpoint and recipe, never a path. ``excluded`` counts, by
+    reason, the cases that the split leaves out.
     """
 
     subset: str | None = None
@@ -51,6 +52,15 @@ class Stamp:
     images_sha256: str | None = None
     chosen_on: str | None = None
     model: Mapping[str, str] = field(default_factory=dict)
+    excluded: Mapping[str, int] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse to call a subset that chose anything a test."""
+        if self.subset == "test" and self.chosen_on == "test":
+            raise DataError(
+                "the test subset chose this model's epoch or operating point: its scores are no "
+                "test; choose on validation, or score the images as --subset all"
+            )
 
 
 def summarize(rows: Sequence[Row], stamp: Stamp) -> dict[str, Any]:
@@ -114,7 +124,8 @@ def stamp_beside(path: Path) -> Stamp:
     if not beside.is_file():
         return Stamp()
     try:
-        known = json.loads(beside.read_text(encoding="utf-8"))
+        # Older summaries do not count what was left out.
+        known = {"excluded": None, **json.loads(beside.read_text(encoding="utf-8"))}
         return Stamp(**{name: known[name] for name in Stamp.__dataclass_fields__})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(

@@ -25,7 +25,6 @@ from featherseg.storage import replacing, write_bytes
 
 LAST = "last.safetensors"
 PREVIOUS = "last.previous.safetensors"
-BEST = "best.safetensors"
 _FORMAT = "featherseg-checkpoint-1"
 _log = logging.getLogger(__name__)
 

@@ -23,14 +23,13 @@ from featherseg.networks import build_network
 from featherseg.storage import locked, write_json, write_text
 from featherseg.train.augment import augment
 from featherseg.train.checkpoint import (
-    BEST,
     Progress,
     load_checkpoint,
     load_weights,
     save_checkpoint,
     save_weights,
 )
-from featherseg.train.files import LOG_FILE, RECIPE_FILE, SPLIT_FILE
+from featherseg.train.files import BEST, LOG_FILE, RECIPE_FILE, SPLIT_FILE
 from featherseg.train.inputs import check_inputs, data_sha256, resolved_options
 from featherseg.train.loader import (
     Samples,

@@ -15,8 +15,8 @@ from featherseg.postprocess import OperatingPoint
 from featherseg.preprocess import Preprocessing
 from featherseg.segment import Segmenter
 from featherseg.storage import sha256_file
-from featherseg.train.checkpoint import BEST, load_weights
-from featherseg.train.files import RECIPE_FILE, RUN_FILE
+from featherseg.train.checkpoint import load_weights
+from featherseg.train.files import BEST, RECIPE_FILE, RUN_FILE
 from featherseg.train.outcome import SCHEMA
 from featherseg.train.recipe import Recipe, load_recipe
 from featherseg.types import Floats
