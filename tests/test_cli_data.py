@@ -238,7 +238,7 @@ def test_a_split_for_other_images(cli: Cli, data: Path, tmp_path: Path) -> None:
 
 def test_bad_shares(cli: Cli, data: Path, tmp_path: Path) -> None:
     split = ("data", "split", data, "--layout", "phantom", "--out", tmp_path / "s")
-    refused(cli(*split), "either fractions or folds")
+    refused(cli(*split), "expected one of --fractions, --folds")
     refused(cli(*split, "--folds", 2), "at least 3 folds")
     refused(cli(*split, "--folds", 9), "at least 9 groups")
     refused(cli(*split, "--fractions", ".7", ".2", ".2"), "add up to 1", "got 0.7 0.2 0.2")
@@ -260,4 +260,6 @@ def test_an_error_stops_the_bar_before_it_is_told(cli: Cli, data: Path) -> None:
 
 def test_help_shows_an_example(cli: Cli) -> None:
     for verb in ("audit", "split", "pack", "phantom"):
-        assert "Example: featherseg data" in cli("data", verb, "--help").out
+        shown = cli("data", verb, "--help").out
+        assert "Example" in shown
+        assert f"featherseg data {verb} " in shown.split("Example")[1]
