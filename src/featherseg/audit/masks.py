@@ -150,5 +150,7 @@ def _is_simple(part: Bools, filled: Bools, bridge_px: int) -> bool:
 
 
 def _is_rim(part: Bools, filled: Bools, within_px: float) -> bool:
-    depth = cv2.distanceTransform(filled.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return bool((np.asarray(depth)[part] <= within_px).mean() >= _ON_THE_RIM)
+    """Whether the line runs along the edge of what it encloses, the image's border included."""
+    padded = np.pad(filled, 1).astype(np.uint8)
+    depth = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+    return bool((depth[1:-1, 1:-1][part] <= within_px).mean() >= _ON_THE_RIM)
