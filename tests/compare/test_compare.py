@@ -285,11 +285,11 @@ def _without(cases: tuple[ScoredCase, ...], metric: str) -> tuple[ScoredCase, ..
     ("stamp", "doubt"),
     [
         (None, "not known, for want of a summary.json: b"),
-        (replace(STAMP, chosen_on="test"), "The test subset chose the model of b"),
+        (replace(STAMP, subset="validation"), "The validation subset chose the model of b"),
         (replace(STAMP, subset="all"), "The images of b include those that its model was"),
         (replace(STAMP, split_sha256="ee" * 32), "differ in the split"),
         (replace(STAMP, protocol="published"), "differ in the protocol"),
-        (replace(STAMP, subset="validation", chosen_on="x"), "differ in the subset"),
+        (replace(STAMP, subset="all", external=True), "differ in the subset"),
         (replace(STAMP, external=True), "external to the training"),
     ],
 )
