@@ -201,3 +201,9 @@ def test_real_images_agree_with_labels_made_by_eye_as_the_document_says(data_roo
     table = re.findall(r"^\| (calipers|text) \| (.+) \|$", DOCUMENT.read_text(), re.MULTILINE)
     stated = {kind: cells.split(" | ") for kind, cells in table}
     assert busi_agreement(data_root) == stated
+
+
+def test_an_image_that_is_all_mark_is_blanked() -> None:
+    pixels = np.full((40, 30, 3), 200, np.uint8)
+    marks = Marks(np.ones((40, 30), np.bool_), (), ())
+    assert not remove_marks(pixels, marks, "mask").any()

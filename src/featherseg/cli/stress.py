@@ -109,11 +109,13 @@ def print_domains(summary: Mapping[str, Any]) -> None:
 
 def print_stress(summary: Mapping[str, Any]) -> None:
     """A line a condition: Dice before and after, and what changed with its interval."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from featherseg.cli.console import output
 
-    table = Table("condition", "n", "Dice", "change (95 %)", "", "missed", "alarms")
+    names = ("condition", "n", "Dice", "change", "95 %", "", "missed", "alarms")
+    table = Table(*names, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for entry in summary["conditions"]:
         if entry["n"]:
             table.add_row(entry["name"], str(entry["n"]), *_cells(entry))
@@ -124,18 +126,26 @@ def print_stress(summary: Mapping[str, Any]) -> None:
 
 
 def _cells(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    from featherseg.report.stress import signed
+
     lesion = entry["dice_lesion"]
     missed, alarms = (_errors(entry[name]) for name in ("sensitivity", "specificity"))
     if lesion["difference"] is None:
-        return ("-", "-", "-", missed, alarms)
-    change = f"{lesion['difference']:+.3f}"
-    if lesion["low"] is not None:
-        change += f" ({lesion['low']:+.3f} to {lesion['high']:+.3f})"
-    return (f"{lesion['after']:.3f}", change, lesion["verdict"], missed, alarms)
+        return ("-", "-", "-", "-", missed, alarms)
+    known = lesion["low"] is not None
+    interval = f"{signed(lesion['low'])} {signed(lesion['high'])}" if known else "-"
+    return (
+        f"{lesion['after']:.3f}",
+        signed(lesion["difference"]),
+        interval,
+        lesion["verdict"],
+        missed,
+        alarms,
+    )
 
 
 def _errors(change: Mapping[str, Any]) -> str:
-    """How many images were wrong before and are after, such as 2 > 5."""
+    """How many images were wrong before and are now, such as 2 > 5."""
     if not change["n"]:
         return "-"
     before, after = (round((1 - change[key]) * change["n"]) for key in ("before", "after"))

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from featherseg.report.figures import INK, PALETTE, panels, style, to_svg
 from featherseg.report.html import Section
 
-_WIDTH_INCHES = 7.2
+_WIDTH_INCHES = 5.4
 _HEIGHT_INCHES, _HEIGHT_A_CONDITION_INCHES = 1.0, 0.27
 _TIE_COLOR = "#94a3b8"
 _VERDICT_COLORS = {"worse": PALETTE[1], "better": PALETTE[2]}
@@ -68,15 +68,20 @@ def change_words(change: Entry) -> str:
     """A paired change in one line: the difference, its interval, and the verdict."""
     if change["difference"] is None:
         return "–"
-    words = f"{change['difference']:+.3f}"
+    words = signed(change["difference"])
     if change["low"] is not None:
-        words += f" ({change['low']:+.3f} to {change['high']:+.3f})"
+        words += f" ({signed(change['low'])} to {signed(change['high'])})"
     return f"{words} {change['verdict']}"
+
+
+def signed(value: float) -> str:
+    """Three decimals with a sign, and never a negative zero."""
+    return f"{round(value, 3) + 0.0:+.3f}"
 
 
 def _words(entry: Entry) -> str:
     lesion = entry["dice_lesion"]
-    parts = [f"n {entry['n']}"]
+    parts = [f"{entry['n']} images"]
     if lesion["n"]:
         before, after = lesion["before"], lesion["after"]
         parts.append(f"Dice {before:.3f} to {after:.3f}, {change_words(lesion)}")
@@ -105,7 +110,7 @@ def _figure(entries: Sequence[Entry]) -> str:
     height = _HEIGHT_INCHES + _HEIGHT_A_CONDITION_INCHES * len(entries)
     with style("stress"):
         figure, (axes,) = panels(1, 1, (_WIDTH_INCHES, height))
-        axes.set_title("Change of Dice, images with a lesion; left is worse")
+        axes.set_title("Change of Dice; left is worse")
         for place, entry in enumerate(entries):
             _draw(axes, place, entry["dice_lesion"])
             axes.text(

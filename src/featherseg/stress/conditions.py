@@ -215,7 +215,7 @@ _TABLE: tuple[tuple[str, str, str, Change, tuple[float, ...]], ...] = (
     ),
     (
         *("calipers", "calipers masked"),
-        "images with calipers, all marks covered by one gray level",
+        "images with calipers, all marks covered by the median around them",
         *(_removal(without_calipers, "mask"), (1.0,)),
     ),
     (
@@ -225,7 +225,7 @@ _TABLE: tuple[tuple[str, str, str, Change, tuple[float, ...]], ...] = (
     ),
     (
         *("text", "text masked"),
-        "images with text and no calipers, the text covered by one gray level",
+        "images with text and no calipers, the text covered by the median around it",
         *(_removal(without_text, "mask"), (1.0,)),
     ),
 )
