@@ -108,3 +108,7 @@ def test_one_pixel_in_an_image_without_a_nerve_costs_everything() -> None:
     assert kaggle_dice(confusion(empty, empty)) == 1.0
     assert kaggle_dice(confusion(empty, one)) == kaggle_dice(confusion(one, empty)) == 0.0
     assert kaggle_dice(confusion(one, one)) == 1.0
+
+
+def test_runs_may_touch() -> None:
+    assert np.array_equal(decode_runs("1 3 4 2", (4, 3)), decode_runs("1 5", (4, 3)))

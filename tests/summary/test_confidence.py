@@ -106,3 +106,8 @@ def test_flags_are_judged_by_the_failures_they_tell() -> None:
 def test_without_failures_nothing_can_be_told() -> None:
     summary = summarize(rows_with_confidence({"a": (1.0, 0.9), "b": (0.8, 0.1)}), Stamp())
     assert summary["failures"]["auroc_confidence"] is None
+
+
+def test_half_a_dice_is_no_failure() -> None:
+    rows = rows_with_confidence({"a": (0.5, 0.9), "b": (0.499, 0.1)})
+    assert summarize(rows, Stamp())["failures"]["n_failed"] == 1

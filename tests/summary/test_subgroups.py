@@ -76,3 +76,8 @@ def test_marks_divide_and_what_is_not_stated_is_said() -> None:
 def test_a_division_into_one_part_is_left_out(values: dict[str, float]) -> None:
     rows = marked(of_sizes([3, 3]), "flagged", values)
     assert summarize(rows, Stamp())["per_subgroup"] == {}
+
+
+def test_a_size_on_the_limit_belongs_to_the_smaller_part() -> None:
+    parts = summarize(of_sizes([1, 2, 3, 4]), Stamp())["per_subgroup"]
+    assert [part["n"] for part in parts.values()] == [2, 1, 1]
