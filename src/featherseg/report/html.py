@@ -4,7 +4,7 @@ No script, no request to anywhere: style, figures and pictures are inside the fi
 escaped; only figures that this package drew itself are put in as markup.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from featherseg.report.curves import Epoch, curves_svg
 from featherseg.report.distributions import distribution_svgs
 from featherseg.report.pictures import Picture
 from featherseg.report.section import Section
-from featherseg.report.words import averages, notes
+from featherseg.report.words import HEADLINE, METRIC_NAMES, averages, notes
 
 __all__ = ["Report", "Section", "render_report"]
 
@@ -65,7 +65,8 @@ def render_report(report: Report) -> str:
         chips=_chips(summary),
         cards=_cards(summary),
         notes=notes(summary),
-        metrics=_metric_rows(summary),
+        metrics=_metric_rows(summary, HEADLINE),
+        further_metrics=_metric_rows(summary, set(METRIC_NAMES) - set(HEADLINE)),
         classes=_parts(summary.get("per_class", {})),
         subgroups=_parts(summary.get("per_subgroup", {})),
         labels=_parts(summary.get("per_label", {})),
@@ -119,8 +120,8 @@ def _card(title: str, entry: Mapping[str, Any], keys: tuple[str, str, str]) -> d
     return card
 
 
-def _metric_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The table of metrics; beside each mean that of a model that finds nothing."""
+def _metric_rows(summary: Mapping[str, Any], keys: Collection[str]) -> list[dict[str, Any]]:
+    """A table of the metrics `keys`; beside each mean that of a model that finds nothing."""
     nothing = {
         (name, entry["over"]): entry["mean"]
         for name, _, entry in averages(summary.get("baselines", {}).get("all_empty", {}))
@@ -136,7 +137,7 @@ def _metric_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
             "nothing": _number(nothing.get((name, entry["over"])), digits),
             "n": entry["n"],
         }
-        for name, digits, entry in averages(summary)
+        for name, digits, entry in averages(summary, keys)
     ]
 
 
