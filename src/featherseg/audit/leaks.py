@@ -174,8 +174,8 @@ def _resolved(path: Path, alternatives: tuple[Parts, ...], dataset: Dataset) -> 
     if not any(resolved):
         example = named(case.id for case in dataset.cases)
         raise DataError(
-            f"{path}: expected names of cases such as {example}, found none of the data set's "
-            f"cases among {named(unknown) or 'no names'}"
+            f"{path}: expected a split file with names of cases such as {example}, found none "
+            f"of the data set's cases among {named(unknown) or 'no names'}"
         )
     return GivenSplit(tuple(resolved), None, tuple(unknown))
 

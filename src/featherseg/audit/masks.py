@@ -101,7 +101,7 @@ def filled_outline(part: Bools) -> Bools | None:
     if not drawn.size:
         return None
     sides = np.ptp(drawn, axis=0) + 1
-    half_width = _half_width_px(part)
+    half_width = float(_depth_px(part).max())
     if half_width > max(_THIN_PX, _THIN_SHARE * float(sides.max())):
         return None
     for corners in (0, 1):
@@ -114,9 +114,11 @@ def filled_outline(part: Bools) -> Bools | None:
     return None
 
 
-def _half_width_px(part: Bools) -> float:
-    distance = cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return float(distance.max())
+def _depth_px(part: Bools) -> Floats:
+    """Distance to the nearest pixel outside, where the image's border is outside too."""
+    padded = np.pad(part, 1).astype(np.uint8)
+    depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(depth, np.float64)[1:-1, 1:-1]
 
 
 def _filled(part: Bools, corners: int, bridge_px: int) -> Bools:
@@ -145,12 +147,12 @@ def _is_simple(part: Bools, filled: Bools, bridge_px: int) -> bool:
     """Whether every line encloses one region at most: vessels and membranes make many."""
     line = _grown(part, bridge_px)
     lines, regions = _parts(line)[0], _parts(filled & ~line, neighbors=4)[0]
-    count = [int((areas >= _CRUMB_SHARE * areas.max()).sum()) for areas in (lines, regions)]
-    return count[1] <= count[0]
+    line_count, region_count = (
+        int((areas >= _CRUMB_SHARE * areas.max(initial=0.0)).sum()) for areas in (lines, regions)
+    )
+    return 1 <= region_count <= line_count
 
 
 def _is_rim(part: Bools, filled: Bools, within_px: float) -> bool:
     """Whether the line runs along the edge of what it encloses, the image's border included."""
-    padded = np.pad(filled, 1).astype(np.uint8)
-    depth = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
-    return bool((depth[1:-1, 1:-1][part] <= within_px).mean() >= _ON_THE_RIM)
+    return bool((_depth_px(filled)[part] <= within_px).mean() >= _ON_THE_RIM)

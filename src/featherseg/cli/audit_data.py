@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featherseg.cli.console import output, print_json, remarks, tracked
-from featherseg.cli.files import refuse_occupied
 from featherseg.cli.layouts import LayoutName
 from featherseg.errors import StorageError
 
@@ -82,6 +81,7 @@ def fix_outlines(
     Example: featherseg data fix-outlines heads --layout folder --out heads-filled
     """
     from featherseg.audit.outlines import fill_outlines
+    from featherseg.cli.files import refuse_occupied
     from featherseg.datasets import load_dataset
 
     refuse_occupied(out, overwrite)
