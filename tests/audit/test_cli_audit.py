@@ -54,6 +54,7 @@ def test_the_page(cli: Cli, data: Path, tmp_path: Path) -> None:
     for key in ("unreadable", "outlines", "duplicate_groups", "exact_duplicates"):
         assert f'id="{key}"' in text
     assert "cannot be shown" in text
+    assert "leaks across the split" not in text  # no split was given
     assert text.count("data:image/jpeg;base64,") >= 5
     # Nothing is fetched from anywhere, and nothing runs.
     assert "http://" not in text

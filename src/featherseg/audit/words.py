@@ -143,7 +143,7 @@ KINDS = (
         "Cases with several mask files",
         "know",
         "They are united: every reader that takes only the first loses lesions.",
-        "Nothing, as long as FeatherSeg reads them.",
+        "Nothing to do here; for another tool, unite them.",
     ),
     Kind(
         "holes",
@@ -165,6 +165,15 @@ KINDS = (
 def findings_of(audit: Audit, kind: Kind) -> tuple[Any, ...]:
     """The findings of one kind; none where it was not looked for."""
     return tuple(getattr(audit, kind.key) or ())
+
+
+def not_found(audit: Audit) -> tuple[str, ...]:
+    """Titles, in lower case, of what was looked for in vain; leaks only where a split was given."""
+    return tuple(
+        kind.title.lower()
+        for kind in KINDS
+        if getattr(audit, kind.key) is not None and not findings_of(audit, kind)
+    )
 
 
 def cases_of(finding: Any) -> tuple[str, ...]:

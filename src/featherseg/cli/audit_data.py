@@ -19,6 +19,8 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's fold
 
 # How many findings a table cell lists.
 _LISTED = 3
+# Titles break after this many characters, to leave room for what they mean.
+_TITLE_WIDTH = 18
 _LEVEL_STYLES = {"mend": "red", "judge": "yellow", "know": ""}
 
 
@@ -94,7 +96,7 @@ def fix_outlines(
 def _print_findings(findings: "Audit", name: str) -> None:
     from rich.markup import escape
 
-    from featherseg.audit.words import KINDS, findings_of, overview
+    from featherseg.audit.words import KINDS, findings_of, not_found, overview
 
     console = output()
     console.print(f"[bold]Audit of {escape(name)}[/bold] (layout {findings.layout})")
@@ -104,7 +106,7 @@ def _print_findings(findings: "Audit", name: str) -> None:
     found = [(kind, each) for kind in KINDS if (each := findings_of(findings, kind))]
     if found:
         console.print(_table(found))
-    absent = [kind.title.lower() for kind in KINDS if not findings_of(findings, kind)]
+    absent = not_found(findings)
     if absent:
         console.print(f"Not found: {', '.join(absent)}.", markup=False, soft_wrap=True)
     _print_remarks(findings)
@@ -115,7 +117,7 @@ def _table(found: Sequence[tuple[Any, tuple[Any, ...]]]) -> "Table":
     from rich.table import Table
 
     table = Table(show_lines=True)
-    table.add_column("finding", min_width=10)
+    table.add_column("finding", max_width=_TITLE_WIDTH)
     table.add_column("count", justify="right")
     table.add_column("what it means, what to do", ratio=3)
     table.add_column("cases", ratio=2)

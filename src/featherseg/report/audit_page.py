@@ -19,6 +19,7 @@ from featherseg.audit.words import (
     Level,
     cases_of,
     findings_of,
+    not_found,
     overview,
     remark,
 )
@@ -86,7 +87,7 @@ def render_audit(audit: Audit, dataset: Dataset, progress: Progress = iter) -> s
         verdict=_verdict(audit),
         cards=_cards(audit, found),
         sections=[_section(kind, each, shown[kind.key]) for kind, each in found],
-        absent=[kind.title.lower() for kind in KINDS if not findings_of(audit, kind)],
+        absent=not_found(audit),
         overview=overview(audit),
         areas=_area_rows(audit),
         classes=_class_rows(audit),
