@@ -9,7 +9,7 @@ from featherseg.types import Floats, Pixels
 # Arms of a cross, center to end.
 _SHORTEST_ARM_PX, _LONGEST_ARM_PX = 3, 24
 # What a cross exceeds its surroundings by, in gray levels.
-_CONTRAST = 45.0
+_CONTRAST = 35.0
 _MOST_CANDIDATES = 200
 # The level along an arm may vary by this share of its contrast (standard deviation).
 _UNEVEN = 0.25
