@@ -77,9 +77,7 @@ def test_the_scores_of_hc18() -> None:
     assert scores.hd_mm == pytest.approx(0.8)
     sitk: Any = SimpleITK
     overlap = sitk.LabelOverlapMeasuresImageFilter()
-    images: list[Any] = [
-        sitk.GetImageFromArray(part.astype(np.uint8)) for part in (truth, found)
-    ]
+    images: list[Any] = [sitk.GetImageFromArray(part.astype(np.uint8)) for part in (truth, found)]
     overlap.Execute(*images)
     assert scores.dice == pytest.approx(overlap.GetDiceCoefficient())
     smaller = head_scores(truth, elliptic((60, 45), 0) & (np.indices(truth.shape)[0] > 40), (1, 1))

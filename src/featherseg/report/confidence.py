@@ -6,7 +6,7 @@ from typing import Any
 from featherseg.report.figures import INK, PALETTE, panels, style, to_svg
 from featherseg.report.section import Section
 
-_WIDTH_INCHES = 3.6
+_SIZE_INCHES = (7.2, 3.3)
 _LARGEST_MARK, _SMALLEST_MARK = 11.0, 3.0
 
 Summary = Mapping[str, Any]
@@ -63,7 +63,7 @@ def reliability_svg(bins: Sequence[Mapping[str, float]]) -> str:
     """
     largest = max(each["share"] for each in bins)
     with style("reliability"):
-        figure, (axes,) = panels(1, 1, (_WIDTH_INCHES, _WIDTH_INCHES))
+        figure, (axes,) = panels(1, 1, _SIZE_INCHES)
         axes.set_title("Reliability near the true outline")
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
         axes.plot(
@@ -74,7 +74,14 @@ def reliability_svg(bins: Sequence[Mapping[str, float]]) -> str:
         )
         for each in bins:
             size = _SMALLEST_MARK + (_LARGEST_MARK - _SMALLEST_MARK) * each["share"] / largest
-            axes.plot([each["probability"]], [each["true"]], "o", color=PALETTE[0], markersize=size)
+            axes.plot(
+                [each["probability"]],
+                [each["true"]],
+                "o",
+                color=PALETTE[0],
+                markersize=size,
+                clip_on=False,
+            )
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.set_xlabel("stated probability")
