@@ -1,11 +1,7 @@
 """Exports to other tools, and the way back: identical images, masks, labels and spacing."""
 
-import gzip
 import json
-import struct
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,63 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from featherseg.datasets import Dataset, load_dataset, read_case
+from featherseg.datasets import load_dataset, read_case
 from featherseg.datasets.exchange import (
-    EXPORTERS,
-    Export,
-    arrange,
     export_root,
     safe_names,
     write_export,
 )
 from featherseg.datasets.exchange.coco import run_lengths
 from featherseg.datasets.exchange.names import read_names, remove_export
-from featherseg.datasets.exchange.nifti import read_nifti, read_nifti_mask, write_nifti
-from featherseg.errors import DataError, FeatherSegError, ImageError, StorageError
+from featherseg.errors import DataError, FeatherSegError, StorageError
+from tests.datasets.exports import FORMATS, IDS, SIZE, SUBSETS, export_of, make, write
 
 # Both libraries come without types.
 NIBABEL: Any = nibabel
 ITK: Any = SimpleITK
-
-IDS = ("benign (1)", "benign_1", "Größe 2", "乳腺", "a[1] b", "scan_0000")
-SIZE = (20, 30)
-SUBSETS = {"train": IDS[:3], "validation": IDS[3:4], "test": IDS[4:]}
-FORMATS = tuple(EXPORTERS)
-
-
-def make(root: Path, kind: str, labels: int, spacing: bool) -> Dataset:
-    """A data set of the layout `folder`; `kind` is gray, rgb or mixed."""
-    generator = np.random.default_rng(7)
-    for part in ("images", "masks"):
-        (root / part).mkdir(parents=True)
-    for place, name in enumerate(IDS):
-        is_rgb = kind == "rgb" or (kind == "mixed" and place == 1)
-        pixels = generator.integers(0, 256, (*SIZE, 3) if is_rgb else SIZE, dtype=np.uint8)
-        mask = generator.integers(0, labels + 1, SIZE, dtype=np.uint8)
-        # The last case has no lesion.
-        mask *= place < len(IDS) - 1
-        PIL.Image.fromarray(pixels).save(root / "images" / f"{name}.png")
-        PIL.Image.fromarray(mask).save(root / "masks" / f"{name}.png")
-    (root / "labels.json").write_text(json.dumps(["head", "body"][:labels]))
-    lines = [f"{name},patient {place // 2},kind {place % 2}" for place, name in enumerate(IDS)]
-    (root / "groups.csv").write_text("\n".join(["id,group,class", *lines]) + "\n")
-    dataset = load_dataset(root, "folder")
-    spacings = [(0.1, 0.0691358 + k) if spacing and k != 2 else None for k in range(len(IDS))]
-    by_id = dict(zip(IDS, spacings, strict=True))
-    cases = tuple(replace(case, spacing_mm=by_id[case.id]) for case in dataset.cases)
-    return replace(dataset, cases=cases)
-
-
-def export_of(dataset: Dataset, subsets: dict[str, tuple[str, ...]] | None, **more: Any) -> Export:
-    names = safe_names(case.id for case in dataset.cases)
-    cases = arrange(dataset.cases, subsets)
-    return Export("demo", dataset.labels, cases, partial(read_case, dataset), names, **more)
-
-
-def write(to: str, dataset: Dataset, out: Path, subsets: Any = SUBSETS) -> Path:
-    root = export_root(to, out, "demo", 501)
-    write_export(to, export_of(dataset, subsets), root)
-    return root
 
 
 @pytest.mark.parametrize("to", FORMATS)
@@ -308,100 +261,6 @@ def test_coco_says_what_is_in_its_boxes(tmp_path: Path) -> None:
             np.testing.assert_array_equal(drawn, part_mask)
             seen.append(each["id"])
     assert len(set(seen)) == len(seen) == 2 * (len(IDS) - 1)
-
-
-def test_nifti_is_upright_and_stated_as_simpleitk_reads_it(tmp_path: Path) -> None:
-    pixels = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30).astype(np.uint8)
-    write_nifti(tmp_path / "a.nii.gz", pixels, (0.25, 0.5))
-    read: Any = ITK.ReadImage(str(tmp_path / "a.nii.gz"))
-    assert read.GetSpacing()[:2] == (0.5, 0.25)
-    assert read.GetDirection() == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
-    np.testing.assert_array_equal(ITK.GetArrayFromImage(read)[0], pixels)
-
-
-def test_a_mask_that_another_tool_saved_is_read(tmp_path: Path) -> None:
-    image, mask = np.zeros((20, 30), np.uint8), np.eye(20, 30, dtype=np.uint8)
-    write_nifti(tmp_path / "image.nii.gz", image, None)
-    write_nifti(tmp_path / "mask.nii.gz", mask, None)
-    for pixel_type in (ITK.sitkInt16, ITK.sitkFloat32):
-        read = ITK.ReadImage(str(tmp_path / "mask.nii.gz"))
-        ITK.WriteImage(ITK.Cast(read, pixel_type), str(tmp_path / "saved.nii"))
-        back = read_nifti_mask(tmp_path / "saved.nii", 1, tmp_path / "image.nii.gz")
-        np.testing.assert_array_equal(back, mask)
-
-
-def test_an_unknown_spacing_stays_unknown(tmp_path: Path) -> None:
-    pixels = np.zeros((20, 30), np.uint8)
-    write_nifti(tmp_path / "a.nii.gz", pixels, None)
-    assert read_nifti(tmp_path / "a.nii.gz").spacing_mm is None
-    header: Any = NIBABEL.load(tmp_path / "a.nii.gz").header
-    assert header.get_xyzt_units()[0] == "unknown"
-
-
-def test_nifti_in_micrometers_is_read_in_millimeters(tmp_path: Path) -> None:
-    image = NIBABEL.Nifti1Image(np.zeros((30, 20, 1), np.uint8), np.diag([50.0, 20.0, 1.0, 1.0]))
-    image.header.set_xyzt_units("micron")
-    NIBABEL.save(image, tmp_path / "a.nii")
-    assert read_nifti(tmp_path / "a.nii").spacing_mm == pytest.approx((0.02, 0.05))
-
-
-def test_a_mirrored_mask_is_refused(tmp_path: Path) -> None:
-    write_nifti(tmp_path / "image.nii", np.zeros((20, 30), np.uint8), None)
-    mirrored = NIBABEL.Nifti1Image(np.zeros((30, 20, 1), np.uint8), np.diag([1.0, -1.0, 1.0, 1.0]))
-    NIBABEL.save(mirrored, tmp_path / "mask.nii")
-    with pytest.raises(DataError, match="expected the axes of its image, L/P, got R/P"):
-        read_nifti_mask(tmp_path / "mask.nii", 1, tmp_path / "image.nii")
-
-
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [
-        (np.zeros((20, 30, 4), np.uint8), "expected one 2-D image, got 20x30x4"),
-        (np.full((20, 30), 300, np.int16), "expected whole values from 0 to 255, got int16"),
-        (np.full((20, 30), -1, np.int16), "from -1 to -1"),
-        (np.full((20, 30), 0.5, np.float32), "expected whole values"),
-        (np.full((20, 30), np.nan, np.float32), "expected whole values"),
-        (np.zeros((7, 30), np.uint8), "at least 8x8"),
-    ],
-)
-def test_what_is_no_8_bit_slice_is_refused(
-    tmp_path: Path, array: NDArray[Any], message: str
-) -> None:
-    NIBABEL.save(NIBABEL.Nifti1Image(array, np.eye(4)), tmp_path / "a.nii")
-    with pytest.raises(ImageError, match=message):
-        read_nifti(tmp_path / "a.nii")
-
-
-def test_damaged_nifti_files_are_refused_before_they_are_unpacked(tmp_path: Path) -> None:
-    write_nifti(tmp_path / "a.nii", np.zeros((20, 30), np.uint8), None)
-    content = (tmp_path / "a.nii").read_bytes()
-    cases = {
-        "cut.nii": content[:-100],
-        "text.nii": b"not an image",
-        "cut.nii.gz": gzip.compress(content)[:-50],
-        # The header says 30000 x 30000.
-        "huge.nii": content[:42] + struct.pack("<hh", 30000, 30000) + content[46:],
-    }
-    for name, damaged in cases.items():
-        (tmp_path / name).write_bytes(damaged)
-        with pytest.raises(ImageError, match=r"damaged one or another|30000x30000"):
-            read_nifti(tmp_path / name)
-    with pytest.raises(ImageError, match="found nothing"):
-        read_nifti(tmp_path / "none.nii")
-
-
-def test_nifti_folders_need_partners_and_named_labels(tmp_path: Path) -> None:
-    root = write("nifti", make(tmp_path / "data", "gray", 2, False), tmp_path / "n", None)
-    (root / "labels.json").write_text('["head"]')
-    dataset = load_dataset(root, "nifti")
-    with pytest.raises(DataError, match=r"expected labels 0 to 1, got the value 2"):
-        read_case(dataset, dataset.cases[0])
-    (root / "labels.json").unlink()
-    dataset = load_dataset(root, "nifti")
-    assert set(np.unique(read_case(dataset, dataset.cases[0])[1])) == {0, 1}
-    (root / "masks" / "case.nii.gz").unlink()
-    with pytest.raises(DataError, match=r"masks: expected the same names .* none for case"):
-        load_dataset(root, "nifti")
 
 
 @given(st.lists(st.text(min_size=1), unique=True))

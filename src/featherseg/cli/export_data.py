@@ -49,7 +49,7 @@ def export(
         str, typer.Option(help="nnunet, npz: the data set's name; the layout's if not given.")
     ] = "",
     number: Annotated[
-        int, typer.Option(help="nnunet: XXX of DatasetXXX_NAME.", metavar="XXX")
+        int, typer.Option(help="nnunet: NNN of DatasetNNN_NAME.", metavar="NNN")
     ] = _OWN_DATASET,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier export.")
@@ -57,7 +57,7 @@ def export(
 ) -> None:
     """Write a data set as nnU-Net, npz, COCO or NIfTI.
 
-    nnunet: OUT/DatasetXXX_NAME with imagesTr, labelsTr, dataset.json; with a split its test
+    nnunet: OUT/DatasetNNN_NAME with imagesTr, labelsTr, dataset.json; with a split its test
     part in imagesTs and labelsTs, and splits_final.json for nnUNet_preprocessed.
 
     npz: OUT/NAME_SIZE.npz with train_images, train_label and so on, uint8, all of one size.

@@ -18,7 +18,7 @@ EXPORTERS: dict[str, Callable[[Export, Path, Progress], None]] = {
 
 
 def export_root(to: str, out: Path, name: str, number: int) -> Path:
-    """The folder of an export: `out`, for nnU-Net the ``DatasetXXX_NAME`` in it."""
+    """The folder of an export: `out`, for nnU-Net the ``DatasetNNN_NAME`` in it."""
     return out / nnunet.folder_name(number, name) if to == "nnunet" else out
 
 

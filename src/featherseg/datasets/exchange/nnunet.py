@@ -52,7 +52,7 @@ def folder_name(number: int, name: str) -> str:
 
 
 def write(export: Export, root: Path, progress: Progress) -> None:
-    """Write the folder ``DatasetXXX_NAME``, which is `root`; dataset.json and names.json last."""
+    """Write the folder ``DatasetNNN_NAME``, which is `root`; dataset.json and names.json last."""
     known, files, placed = {}, [], dict[str, list[str]]()
     for item in items(export, progress):
         files += _write_item(item, root)
@@ -98,7 +98,7 @@ def _make_rgb(images: Any) -> None:
 
 
 def scan(folder: Path) -> Dataset:
-    """Find the cases of a ``DatasetXXX_NAME`` folder, or of the one folder of that kind in it.
+    """Find the cases of a ``DatasetNNN_NAME`` folder, or of the one folder of that kind in it.
 
     Training cases come first; test images count where ``labelsTs`` has their labels. ids,
     groups, classes and spacing are those of names.json where an export has left one. Raises
@@ -139,7 +139,7 @@ def _root(folder: Path) -> Path:
     if len(found) != 1:
         raise DataError(
             f"{folder}: expected a folder of nnU-Net's raw data with {DATASET_FILE}, found "
-            f"{named(path.name for path in found) if found else 'none'}; give DatasetXXX_NAME"
+            f"{named(path.name for path in found) if found else 'none'}; give DatasetNNN_NAME"
         )
     return found[0]
 
