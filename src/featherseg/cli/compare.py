@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from featherseg.cli.options import OverwriteFolder, ScoresOut
+
 if TYPE_CHECKING:
     from featherseg.compare import Comparison, Run
     from featherseg.report.compare_pictures import FindsMask, GridRow
@@ -17,7 +19,7 @@ def compare(
         list[Path],
         typer.Argument(help="Folders that evaluate or score wrote.", metavar="EVAL"),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the three files.")],
+    out: ScoresOut,
     metric: Annotated[
         str | None,
         typer.Option(
@@ -41,9 +43,7 @@ def compare(
         list[str] | None,
         typer.Option(help="Draw a run's masks from a folder.", metavar="NAME=DIR"),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write into a folder that holds files.")
-    ] = False,
+    overwrite: OverwriteFolder = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
     """Compare runs case by case: differences, intervals, tests, pictures.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featherseg.cli.layouts import LayoutName
+from featherseg.cli.options import NsdToleranceMm, OverwriteFolder, ScoresOut, SummaryAsJson
 
 if TYPE_CHECKING:
     from featherseg.cli.models import Model
@@ -32,17 +33,14 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="The data set's folder.")],
     layout: LayoutName,
     subset: Annotated[Subset, typer.Option(help="Which images to score.")],
-    out: Annotated[Path, typer.Option(help="Folder for the three files.")],
+    out: ScoresOut,
     split: Annotated[
         Path | None, typer.Option(help="Split file; a run keeps its own, `all` needs none.")
     ] = None,
     fold: Annotated[
         int | None, typer.Option(help="The fold that was left out for testing.")
     ] = None,
-    nsd_tolerance_mm: Annotated[
-        float | None,
-        typer.Option(help="Tolerance of NSD where the spacing is known; else 2 pixels.", min=0.0),
-    ] = None,
+    nsd_tolerance_mm: NsdToleranceMm = None,
     stress: Annotated[
         bool, typer.Option("--stress", help="Score again under noise, blur, crops and the like.")
     ] = False,
@@ -52,10 +50,8 @@ def evaluate(
     out_of_domain_layout: Annotated[
         str, typer.Option(help="How those are arranged.", metavar="LAYOUT")
     ] = "folder",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write into a folder that holds files.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    overwrite: OverwriteFolder = False,
+    as_json: SummaryAsJson = False,
 ) -> None:
     """Score a model: a table of cases, a summary and a report.
 

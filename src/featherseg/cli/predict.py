@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from featherseg.cli.options import OverwriteFolder
+
 
 def predict(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder, as `featherseg export` wrote it.")],
@@ -16,9 +18,7 @@ def predict(
         tuple[float, float] | None,
         typer.Option(help="Millimeters per pixel along rows and columns.", metavar="ROW COL"),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write into a folder that holds files.")
-    ] = False,
+    overwrite: OverwriteFolder = False,
 ) -> None:
     """Segment images with a bundle; needs no PyTorch.
 

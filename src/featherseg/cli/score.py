@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from featherseg.cli.options import NsdToleranceMm, OverwriteFolder, ScoresOut, SummaryAsJson
+
 if TYPE_CHECKING:
     from featherseg.case_table import Row
     from featherseg.report.html import Section
@@ -19,7 +21,7 @@ _LISTED = 5
 def score(
     true: Annotated[Path, typer.Option("--true", help="Folder of true masks.", metavar="DIR")],
     found: Annotated[Path, typer.Option("--found", help="Folder of found masks.", metavar="DIR")],
-    out: Annotated[Path, typer.Option(help="Folder for the three files.")],
+    out: ScoresOut,
     spacing_mm: Annotated[
         tuple[float, float] | None,
         typer.Option(help="Millimeters per pixel along rows and columns.", metavar="ROW COL"),
@@ -33,14 +35,9 @@ def score(
     images: Annotated[
         Path | None, typer.Option(help="Folder of the images, for pictures.", metavar="DIR")
     ] = None,
-    nsd_tolerance_mm: Annotated[
-        float | None,
-        typer.Option(help="Tolerance of NSD where the spacing is known; else 2 pixels.", min=0.0),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write into a folder that holds files.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    nsd_tolerance_mm: NsdToleranceMm = None,
+    overwrite: OverwriteFolder = False,
+    as_json: SummaryAsJson = False,
 ) -> None:
     """Score masks made by any tool: a table of cases, a summary and a report.
 

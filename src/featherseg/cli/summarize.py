@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from featherseg.cli.options import SummaryAsJson
+
 if TYPE_CHECKING:
     import rich.table
 
@@ -17,7 +19,7 @@ def summarize(
         list[Path],
         typer.Argument(help="A cases.csv, or the folder of one.", metavar="CASES.csv..."),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: SummaryAsJson = False,
 ) -> None:
     """Make a summary again from its table of cases, or set several side by side.
 
