@@ -201,7 +201,7 @@ def _shape(path: Path, name: str) -> tuple[int, ...] | None:
                 return None
             with archive.open(f"{name}.npy") as file:
                 shape, _, dtype = _header(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
         raise DataError(f"{path}: cannot be read as an .npz file ({error})") from error
     if dtype not in (np.uint8, np.bool_):
         raise DataError(f"{path}: expected {name} as uint8, got {dtype}")
