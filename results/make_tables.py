@@ -18,9 +18,9 @@ RESULTS = Path(__file__).resolve().parent
 README = RESULTS.parent / "README.md"
 START, END = "<!-- scores -->", "<!-- /scores -->"
 HEAD = (
-    "| result | network | weights | parameters | images | Dice, with a lesion | Dice, all images | "
+    "| result | network | split | weights | parameters | images | Dice, with a lesion | Dice, all images | "
     "HD95 (px) | sensitivity | specificity |",
-    "|---|---|---|---|---|---|---|---|---|---|",
+    "|---|---|---|---|---|---|---|---|---|---|---|",
 )
 
 
@@ -36,6 +36,7 @@ def row(name: str, summary: Mapping[str, Any]) -> str:
     cells = (
         f"[{name}](results/{name})",
         network,
+        summary["protocol"],
         summary["model"]["weights"],
         f"{card(network)['parameters']:,}",
         f"{summary['n']} ({summary['n_lesion']} with a lesion)",
