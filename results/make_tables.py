@@ -18,8 +18,8 @@ RESULTS = Path(__file__).resolve().parent
 README = RESULTS.parent / "README.md"
 START, END = "<!-- scores -->", "<!-- /scores -->"
 HEAD = (
-    "| result | network | split | weights | parameters | images | Dice, with a lesion | Dice, all images | "
-    "HD95 (px) | sensitivity | specificity |",
+    "| result | network | split | weights | parameters | images | Dice, with a lesion "
+    "| Dice, all images | HD95 (px) | sensitivity | specificity |",
     "|---|---|---|---|---|---|---|---|---|---|---|",
 )
 
