@@ -13,6 +13,7 @@ from featherseg.networks.encoders import (
     SubsampledConv2d,
     blocks,
     check_stages,
+    stages,
     timm_encoder,
 )
 
@@ -52,10 +53,10 @@ def test_unknown_and_unfit_encoders() -> None:
         check_stages("net", timm_encoder("convnext_atto", in_channels=3), 5)
 
 
-@pytest.mark.parametrize("taps", [None, blocks])
+@pytest.mark.parametrize("taps", [stages, blocks])
 def test_folding_leaves_no_norm_and_the_original_as_it_was(taps: Any) -> None:
     torch.manual_seed(0)
-    name = "test_efficientnet" if taps else TINY
+    name = "test_efficientnet" if taps is blocks else TINY
     encoder = timm_encoder(name, in_channels=2, taps=taps).double()
     for _ in range(3):
         encoder(torch.rand(2, 2, 64, 64, dtype=torch.float64) - 0.3)

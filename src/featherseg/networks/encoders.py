@@ -168,7 +168,7 @@ def timm_encoder(
     *,
     in_channels: int,
     pretrained: Pretrained = False,
-    taps: Taps | None = None,
+    taps: Taps = stages,
     **options: Any,
 ) -> Encoder:
     """Build timm's network `name` as an encoder, with `options` of timm's (output_stride, ...).
@@ -189,7 +189,6 @@ def timm_encoder(
         )
     except TypeError as error:
         raise RecipeError(f"timm's {name} does not take every option given ({error})") from error
-    tapped = taps or stages
     reductions = [stage["reduction"] for stage in model.feature_info]
     if not hasattr(model, "forward_intermediates") or len(set(reductions)) == 1:
         raise RecipeError(
@@ -197,7 +196,7 @@ def timm_encoder(
         )
     model.prune_intermediate_layers(list(range(len(model.feature_info))))
     load_pretrained(model, name, pretrained, in_channels)
-    return Encoder(model, in_channels=in_channels, taps=tapped)
+    return Encoder(model, in_channels=in_channels, taps=taps)
 
 
 def repvgg_encoder(
