@@ -89,11 +89,3 @@ def _all_labels(logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         probability = torch.softmax(logits, dim=1)
     labels = torch.arange(probability.shape[1], device=mask.device).view(1, -1, 1, 1)
     return probability, (mask.unsqueeze(1) == labels).float()
-
-
-LOSSES: dict[str, Loss] = {
-    "dice": dice,
-    "bce": bce,
-    "dice_bce": dice_bce,
-    "weight_balance": weight_balance,
-}
