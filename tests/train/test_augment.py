@@ -13,7 +13,7 @@ from torch import Tensor
 
 from featherseg.train.augment import augment, change_intensity, draw_maps, warp
 from featherseg.train.loader import augment_random
-from featherseg.train.recipe import Augment
+from featherseg.train.sections import Augment
 
 EVERYTHING = Augment(0.5, 0.5, 0.8, 0.2, 0.2, 45, 16, 0.1, 0.2, 0.2)
 

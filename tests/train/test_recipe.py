@@ -8,14 +8,12 @@ from featherseg.errors import RecipeError
 from featherseg.networks import NETWORKS
 from featherseg.train.recipe import (
     RECIPES,
-    Augment,
-    EarlyStop,
-    Plateau,
     load_recipe,
     recipe_sha256,
     recipe_text,
     to_yaml,
 )
+from featherseg.train.sections import Augment, EarlyStop, Plateau
 from tests.conftest import Cli
 
 
@@ -121,7 +119,7 @@ def test_settings_reach_sections_and_are_yaml() -> None:
         ("network=simplified", "; did you mean simplified_unet"),
         ("loss=dise", "weight_balance; did you mean dice"),
         ("augment.affine=2", "augment.affine: input should be less than or equal to 1, got 2"),
-        ("optimizer=sgd", "optimizer: input should be 'adam', got 'sgd'"),
+        ("optimizer=lamb", "optimizer: input should be 'adam' or 'sgd', got 'lamb'"),
         ("epochs", "expected --set key=value, got 'epochs'"),
         ("epochs=[1", "--set epochs: '[1' is not a YAML value"),
     ],

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from featherseg.train.recipe import Augment
+from featherseg.train.sections import Augment
 
 _Matrices = NDArray[np.float64]
 

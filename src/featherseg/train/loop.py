@@ -40,6 +40,7 @@ from featherseg.train.loader import (
     seed_network,
     to_samples,
 )
+from featherseg.train.objective import Batch, Objective, hard_objective
 from featherseg.train.outcome import write_outcome
 from featherseg.train.precision import Precision, pick_device, pick_precision
 from featherseg.train.recipe import Recipe, load_recipe, recipe_sha256, to_yaml
@@ -78,6 +79,7 @@ class _Training:
     fabric: "Fabric"
     network: Any
     optimizer: Any
+    objective: Objective
     train: Samples
     validation: Samples
     tell: Callable[[Tick], None]
@@ -165,8 +167,8 @@ def _train_epoch(training: _Training, epoch: int, done: Progress) -> float:
         random = augment_random(recipe.seed, step)
         images, masks = augment(images, masks, recipe.augment, random)
         seed_network(recipe.seed, step)
-        logits = training.network(images.contiguous(memory_format=torch.channels_last))
-        loss = LOSSES[recipe.loss](logits, masks)
+        batch = Batch(images.contiguous(memory_format=torch.channels_last), masks)
+        loss = training.objective.loss(training.network, batch)
         value = _finite(float(loss.detach()), f"step {step} (epoch {epoch})", training.out)
         training.optimizer.zero_grad()
         training.fabric.backward(loss)
@@ -220,6 +222,7 @@ def _prepare(
         fabric=fabric,
         network=wrapped,
         optimizer=wrapped_optimizer,
+        objective=hard_objective(recipe),
         train=to_samples(parts["train"], device),
         validation=to_samples(parts["validation"], device),
         tell=tell,

@@ -8,21 +8,30 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from featherseg.errors import RecipeError
 from featherseg.losses import LOSSES
 from featherseg.networks import check_network_name
 from featherseg.networks.names import did_you_mean
 from featherseg.storage import sha256_json
+from featherseg.train.sections import (
+    CLOSED,
+    SECTIONS,
+    Augment,
+    CheckedDistill,
+    Cosine,
+    Count,
+    EarlyStop,
+    Exponential,
+    NotNegative,
+    Plateau,
+    Positive,
+    Teacher,
+)
 
 RECIPES = ("demo", "lighter_unet", "simplified_unet")
 
-_CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False)
-_Count = Annotated[int, Field(ge=1)]
-_Chance = Annotated[float, Field(ge=0, le=1)]
-_NotNegative = Annotated[float, Field(ge=0)]
-_Positive = Annotated[float, Field(gt=0)]
 # The same limits as those of a pack.
 _Side = Annotated[int, Field(ge=8, le=4096)]
 
@@ -31,57 +40,8 @@ def _both_sides(value: Any) -> Any:
     return (value, value) if isinstance(value, int | str) else value
 
 
-@dataclass(frozen=True)
-class Plateau:
-    """Multiply the learning rate by `factor` after `patience` epochs without lower loss."""
-
-    __pydantic_config__ = _CLOSED
-    patience: _Count
-    factor: Annotated[float, Field(gt=0, lt=1)]
-
-
-@dataclass(frozen=True)
-class Cosine:
-    """From the learning rate to 0 along half a cosine, after `warmup_epochs` of a linear rise.
-
-    Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts.
-    """
-
-    __pydantic_config__ = _CLOSED
-    warmup_epochs: Annotated[int, Field(ge=0)]
-
-
-@dataclass(frozen=True)
-class EarlyStop:
-    """Stop after `patience` epochs without lower loss, but not before `after_epoch` epochs."""
-
-    __pydantic_config__ = _CLOSED
-    patience: _Count
-    after_epoch: Annotated[int, Field(ge=0)] = 0
-
-
-@dataclass(frozen=True)
-class Augment:
-    """Random changes of each training image; the defaults change nothing.
-
-    ``horizontal_flip``, ``vertical_flip`` and ``affine`` are probabilities. One affine map
-    draws each value evenly between minus and plus the given one: ``scale`` (share, rows and
-    columns apart), ``translate`` (share of the side), ``rotate_deg``, ``shear_deg``.
-    ``brightness`` is added (share of the full range), ``contrast`` a share of the distance
-    from the image's mean, ``gamma`` the natural logarithm of a power.
-    """
-
-    __pydantic_config__ = _CLOSED
-    horizontal_flip: _Chance = 0.0
-    vertical_flip: _Chance = 0.0
-    affine: _Chance = 0.0
-    scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    translate: _Chance = 0.0
-    rotate_deg: Annotated[float, Field(ge=0, le=180)] = 0.0
-    shear_deg: Annotated[float, Field(ge=0, lt=90)] = 0.0
-    brightness: _Chance = 0.0
-    contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    gamma: _NotNegative = 0.0
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -89,30 +49,40 @@ class Recipe:
     """A training's settings.
 
     ``input_size`` is (height, width) in pixels. ``weight_decay`` is Adam's L2 term, as in the
-    papers. ``select`` names what decides which epoch's weights are kept.
+    papers. ``select`` names what decides which epoch's weights are kept. ``sampling`` is "all"
+    or LAEDNet's periodic under-sampling: all images with a label and a fresh random half of the
+    others every epoch. ``classes`` limits training and validation to images of these classes,
+    () to none. ``label_smoothing`` is the share of the target that is even over the labels.
+    ``clip_norm`` bounds the gradient's norm, ``ema`` is the decay of a moving average of the
+    weights, which then is what is validated and kept.
     """
 
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
     network: str
     input_size: Annotated[tuple[_Side, _Side], BeforeValidator(_both_sides)]
-    epochs: _Count
-    batch_size: _Count
-    lr: _Positive
-    weight_decay: _NotNegative
+    epochs: Count
+    batch_size: Count
+    lr: Positive
+    weight_decay: NotNegative
     loss: str
     seed: Annotated[int, Field(ge=0)] = 0
-    optimizer: Literal["adam"] = "adam"
-    schedule: Plateau | Cosine | None = None
+    optimizer: Literal["adam", "sgd"] = "adam"
+    schedule: Plateau | Cosine | Exponential | None = None
     early_stop: EarlyStop | None = None
-    select: Literal["validation_loss", "validation_dice"] = "validation_loss"
+    select: Literal["validation_loss", "validation_dice", "last_epoch"] = "validation_loss"
     in_channels: Literal[1, 3] = 3
     network_options: dict[str, Any] = field(default_factory=dict)
-    augment: Augment = Augment()
+    augment: Augment = field(default_factory=Augment)
+    sampling: Literal["all", "periodic_under_sampling"] = "all"
+    classes: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    clip_norm: Positive | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    distill: CheckedDistill | None = None
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
 
 
 _RECIPE = TypeAdapter(Recipe)
-_NESTED = {"schedule": Plateau, "early_stop": EarlyStop, "augment": Augment}
 
 
 def load_recipe(name_or_path: str | Path, settings: Sequence[str] = ()) -> Recipe:
@@ -229,12 +199,20 @@ def _explain(error: ValidationError) -> str:
     names = [str(part) for part in first["loc"] if str(part) not in _CLASS_NAMES]
     where = ".".join(names)
     if first["type"] == "unexpected_keyword_argument":
-        section = _NESTED.get(names[0], Recipe) if len(names) > 1 else Recipe
+        section = _section(names)
         known = [entry.name for entry in dataclasses.fields(section)]
         return f"unknown key '{where}'{did_you_mean(names[-1], known)}"
     if first["type"] in ("missing", "missing_argument"):
         return f"the key '{where}' is missing"
-    return f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message[0].lower()}{message[1:]}, got {first['input']!r}"
 
 
-_CLASS_NAMES = {section.__name__ for section in (*_NESTED.values(), Cosine)}
+def _section(names: Sequence[str]) -> type:
+    """The dataclass whose key the last of `names` is."""
+    if len(names) < 2:
+        return Recipe
+    return Teacher if "teachers" in names else SECTIONS.get(names[0], Recipe)
+
+
+_CLASS_NAMES = {section.__name__ for section in (*SECTIONS.values(), Cosine, Exponential)}

@@ -6,7 +6,8 @@ Nothing is stored: a resumed run computes both again from its history.
 import math
 from collections.abc import Sequence
 
-from featherseg.train.recipe import Cosine, EarlyStop, Plateau, Recipe
+from featherseg.train.recipe import Recipe
+from featherseg.train.sections import Cosine, EarlyStop, Exponential, Plateau
 
 
 def learning_rate(losses: Sequence[float], recipe: Recipe) -> float:
@@ -16,6 +17,8 @@ def learning_rate(losses: Sequence[float], recipe: Recipe) -> float:
         return recipe.lr * _plateau(losses, schedule)
     if isinstance(schedule, Cosine):
         return recipe.lr * _cosine(len(losses), recipe.epochs, schedule)
+    if isinstance(schedule, Exponential):
+        return float(recipe.lr * schedule.decay ** len(losses))
     return recipe.lr
 
 
