@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from featherseg.datasets.pack import Packed
-    from featherseg.splits import Split
     from featherseg.train.loop import Tick
-    from featherseg.train.recipe import Recipe
 
 
 def train(
@@ -49,8 +46,9 @@ def train(
     from featherseg.extras import require
 
     require("train", "evaluate")
-    from featherseg.datasets.layout import load_json
+    from featherseg.cli.console import tracked
     from featherseg.splits import load_split, subset
+    from featherseg.train.data import packed_for, provenance_of
     from featherseg.train.loop import check_folder, fit
     from featherseg.train.recipe import load_recipe
 
@@ -58,13 +56,10 @@ def train(
     made = load_split(split)
     subsets = {name: subset(made, name, fold) for name in ("train", "validation")}
     check_folder(out, chosen, resume)
-    packed = _packed(data, layout, made, chosen)
-    provenance = {
-        "protocol": made.protocol,
-        "split_sha256": made.sha256,
-        "split": load_json(split),
-        "fold": fold,
-    }
+    packed = packed_for(
+        chosen, data, layout, made, progress=lambda cases: tracked(cases, "packing")
+    )
+    provenance = provenance_of(made, split, fold)
     with training_progress() as tell:
         fit(chosen, packed, subsets, out, resume=resume, provenance=provenance, progress=tell)
     folder = data if data.is_dir() else "DIR"
@@ -109,26 +104,3 @@ def training_progress() -> "Iterator[Callable[[Tick], None]]":
             bar.update(task, description=epoch, completed=done, loss=f"{tick.loss:.4f}", dice=dice)
 
         yield tell
-
-
-def _packed(data: Path, layout: str | None, split: "Split", recipe: "Recipe") -> "Packed":
-    """The data at the recipe's size, checked against the split."""
-    from featherseg.cli.console import tracked
-    from featherseg.datasets import load_dataset
-    from featherseg.datasets.pack import open_pack, pack
-    from featherseg.errors import DataError
-    from featherseg.splits import check_split
-
-    if data.is_file():
-        packed = open_pack(data)
-        if packed.images_sha256 != split.images_sha256:
-            raise DataError(
-                f"{data}: the split was made for other images than those of this pack; "
-                "pack the data again or make a new split"
-            )
-        return packed
-    dataset = load_dataset(data, layout or split.layout)
-    check_split(split, dataset)
-    return pack(
-        dataset, recipe.input_size, recipe.in_channels, lambda cases: tracked(cases, "packing")
-    )
