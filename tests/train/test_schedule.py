@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from featherseg.train.recipe import Recipe, load_recipe
-from featherseg.train.sections import Cosine, EarlyStop, Plateau
 from featherseg.train.schedule import learning_rate, stops_early
+from featherseg.train.sections import Cosine, EarlyStop, Plateau
 
 HALVE = Plateau(patience=2, factor=0.5)
 
