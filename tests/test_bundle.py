@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featherseg.bundle import FILES, MANIFEST_FILE, Bundle, load_bundle, read_check
+from featherseg.bundle import FILES, IR_FILES, MANIFEST_FILE, Bundle, load_bundle, read_check
 from featherseg.errors import BundleError
 from featherseg.storage import sha256_file
 from tests.tiny import SIZE, seal, write_tiny_bundle
@@ -81,6 +81,29 @@ def test_folders_and_files_in_the_wrong_place(folder: Path, tmp_path: Path) -> N
     (folder / "model.bin").mkdir()
     with pytest.raises(BundleError, match="found a folder"):
         load_bundle(folder)
+
+
+def test_openvinos_own_files_are_both_there_or_both_absent(folder: Path) -> None:
+    for name in sorted(IR_FILES):
+        (folder / name).unlink()
+        edit(folder, lambda manifest, name=name: manifest["files"].pop(name))
+        if name == "model.bin":
+            with pytest.raises(BundleError, match=r"entry 'files'.*may both be absent"):
+                load_bundle(folder)
+    bundle = load_bundle(folder)
+    assert bundle.openvino_file == folder / "model.onnx"
+    sizes = [(folder / name).stat().st_size for name in bundle.manifest.files]
+    assert len(sizes) == 3
+    assert bundle.size_mb == sum(sizes) / 1e6
+
+
+def test_bundles_made_before_there_was_a_choice_of_weights_load(folder: Path) -> None:
+    newer = ("weights", "cross_validation", "data")
+    edit(folder, lambda manifest: [manifest.pop(name) for name in newer])
+    manifest = load_bundle(folder).manifest
+    assert manifest.weights == "float32"
+    assert manifest.cross_validation is None
+    assert load_bundle(folder).openvino_file == folder / "model.xml"
 
 
 @pytest.mark.parametrize("schema", [2, "1", None])

@@ -3,7 +3,7 @@
 import json
 import os
 import warnings
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,20 @@ from torch import nn
 
 import featherseg.export as exporting
 from featherseg.bundle import FILES, MANIFEST_FILE, Bundle, load_bundle, read_check
+from featherseg.compress.fuse import fuse
 from featherseg.datasets.pack import Packed
 from featherseg.errors import BundleError, RunError, StorageError
 from featherseg.export import Trained, export_bundle, export_trained, torch_logits
+from featherseg.export.half import halve_weights
 from featherseg.export.models import write_ir, write_onnx
+from featherseg.networks import build_network
 from featherseg.preprocess import Preprocessing, normalize
 from featherseg.runtime import RUNTIMES, open_session
 from featherseg.train.loop import fit
 from featherseg.train.recipe import load_recipe
 from featherseg.verify import verify_bundle
 from tests.conftest import Cli
-from tests.tiny import SIZE, blob_images, tiny_facts
+from tests.tiny import SIZE, blob_images, tiny_facts, tiny_onnx
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +102,80 @@ def test_the_onnx_file_is_plain_small_and_says_nothing_of_this_machine(bundle: B
         assert str(Path.cwd()).encode() not in content
 
 
+@pytest.fixture(scope="module")
+def small(run: Path) -> Bundle:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return export_bundle(run, run.parent / "small", weights="float16")
+
+
+def test_float16_weights_make_one_small_model_file_for_all_runtimes(
+    small: Bundle, bundle: Bundle
+) -> None:
+    names = {path.name for path in small.folder.iterdir()}
+    assert names == {"manifest.json", "README.md", "check.npz", "model.onnx"}
+    assert load_bundle(small.folder) == small
+    assert small.manifest.weights == "float16"
+    assert bundle.manifest.weights == "float32"
+    assert "stored as float16" in (small.folder / "README.md").read_text()
+    halved, whole = (each.folder / "model.onnx" for each in (small, bundle))
+    assert halved.stat().st_size < 0.7 * whole.stat().st_size
+    kinds = {tensor.data_type for tensor in onnx.load(halved).graph.initializer if tensor.dims[1:]}
+    assert kinds == {onnx.TensorProto.FLOAT16}
+    assert verify_bundle(small).findings == ()
+
+
+def test_float16_weights_are_those_of_torch_rounded_once(
+    small: Bundle, bundle: Bundle, run: Path
+) -> None:
+    from featherseg.train.run import load_run
+
+    network = fuse(load_run(run).network)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.dim() > 1:
+                parameter.copy_(parameter.half().float())
+    check = read_check(bundle)
+    assert len(read_check(small).images) == 2
+    batch = normalize(check.images, bundle.preprocessing)
+    expected = torch_logits(network, batch)
+    assert np.abs(expected - check.logits).max() > 4e-6
+    for runtime in RUNTIMES:
+        found = open_session(small, runtime, "f32").logits(batch)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_weight_that_float16_cannot_hold(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    model = tiny_onnx(1, 3)
+    whole = [tensor for tensor in model.graph.initializer if len(tensor.dims) > 1]
+    whole[0].CopyFrom(onnx.numpy_helper.from_array(np.full((1, 3, 3, 3), 7e4, "f4"), "mean"))
+    onnx.save(model, path)
+    before = path.read_bytes()
+    with pytest.raises(BundleError, match=r"'mean' holds 70000.*--weights fp32"):
+        halve_weights(path)
+    assert path.read_bytes() == before
+
+
+def test_a_full_size_bundle_of_float16_weights_is_below_5_mb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    network = build_network("simplified_unet")
+    expected = Preprocessing((256, 256))
+    noise = np.random.default_rng(0).integers(0, 256, (2, 256, 256), dtype=np.uint8)
+    images = np.repeat(noise[..., np.newaxis], 3, axis=3)
+    facts = {**tiny_facts(("lesion",), 3, noise), "preprocessing": asdict(expected)}
+    masks = np.zeros((2, 256, 256), np.uint8)
+    # Without training every logit is near 0: a threshold there would compare rounding errors.
+    facts["operating_point"] = {"threshold": 0.9, "smallest_area": 0.0, "components": "all"}
+    made = export_trained(
+        Trained(network, images, masks, facts), tmp_path / "bundle", weights="float16"
+    )
+    assert made.size_mb < 5.0
+    assert verify_bundle(made).findings == ()
+
+
 def test_the_onnx_file_takes_other_sizes(bundle: Bundle, run: Path) -> None:
     from featherseg.train.run import load_run
 
@@ -112,6 +189,38 @@ def test_the_card_says_what_it_is(bundle: Bundle) -> None:
     card = (bundle.folder / "README.md").read_text()
     for part in ("# simplified_unet: lesion", "8 images", "not a medical device", "openvino f32"):
         assert part in card
+
+
+def test_the_card_of_a_cross_validated_network_shows_that_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_models(monkeypatch)
+    made = trained(Tiny())
+    every = "images with a lesion"
+    facts = {
+        **made.facts,
+        "cross_validation": {
+            "folds": 5,
+            "images": 780,
+            "protocol": "safe",
+            "split_sha256": "4" * 64,
+            "scores": {
+                "dice_lesion": {"mean": 0.7612, "low": 0.74, "high": None, "n": 647, "over": every},
+                "hd95_px": {"mean": 41.26, "low": 38, "high": 44, "n": 647, "over": every}
+                | {"unit": "px"},
+            },
+        },
+        "data": {"license": "CC BY 4.0", "citation": "Someone 2018."},
+    }
+    bundle = export_trained(replace(made, facts=facts), tmp_path / "bundle")
+    card = (bundle.folder / "README.md").read_text()
+    assert "## Cross-validation (780 images in 5 folds)" in card
+    assert f"| Dice | 0.761 | - | 647 | {every} |" in card
+    assert f"| HD95 (px) | 41.3 | 38.0 to 44.0 | 647 | {every} |" in card
+    assert "Someone 2018. License: CC BY 4.0." in card
+    assert "used to choose the weights" not in card
+    assert bundle.manifest.cross_validation is not None
+    assert bundle.manifest.cross_validation.scores["dice_lesion"].high is None
 
 
 def test_the_place_must_be_free_or_a_bundle(run: Path, tmp_path: Path) -> None:

@@ -144,6 +144,29 @@ def test_limits(values: dict[str, Any], count: int) -> None:
     assert len(disagreements(entry(**values))) == count
 
 
+@pytest.mark.parametrize(
+    ("values", "count"),
+    [
+        ({"largest_difference": 1e-2, "differing_pixels": 1e-3}, 0),
+        ({"largest_difference": 1.1e-2}, 1),
+        ({"differing_pixels": 1.1e-3}, 1),
+        ({"precision": "bf16", "largest_difference": 0.02, "differing_pixels": 5e-3}, 0),
+        ({"precision": "bf16", "differing_pixels": 5.1e-3}, 1),
+    ],
+)
+def test_limits_of_float16_weights(values: dict[str, Any], count: int) -> None:
+    assert len(disagreements(entry(**values), "float16")) == count
+
+
+def test_the_limits_are_those_of_the_bundles_weights(bundle: Bundle) -> None:
+    largest = float(np.abs(read_check(bundle).logits).max())
+    assert len(verify_bundle(with_logits(bundle, lambda logits: logits * 1.003)).findings) > 0
+    facts = bundle.manifest.model_dump(exclude={"schema_version", "files"})
+    halved = seal(bundle.folder, {**facts, "weights": "float16"})
+    assert verify_bundle(halved).findings == ()
+    assert largest > 1.0
+
+
 @pytest.mark.parametrize("precision", ["f32", "bf16"])
 def test_what_is_not_a_number_is_found(bundle: Bundle, precision: str) -> None:
     agreement = compared(bundle, lambda logits: np.full_like(logits, np.nan), precision)

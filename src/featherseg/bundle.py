@@ -1,7 +1,8 @@
 """Model bundles: a folder with a network's files and a manifest that says what they are.
 
 A bundle holds exactly `manifest.json` and the files below, each with its SHA-256 in the
-manifest. Loading checks all of them, follows no link and reads nothing outside the folder.
+manifest; OpenVINO's two files may be absent, it then reads the ONNX file. Loading checks all of
+them, follows no link and reads nothing outside the folder.
 """
 
 import json
@@ -26,7 +27,10 @@ IR_FILE = "model.xml"
 IR_WEIGHTS_FILE = "model.bin"
 CHECK_FILE = "check.npz"
 CARD_FILE = "README.md"
-FILES = frozenset({ONNX_FILE, IR_FILE, IR_WEIGHTS_FILE, CHECK_FILE, CARD_FILE})
+IR_FILES = frozenset({IR_FILE, IR_WEIGHTS_FILE})
+FILES = IR_FILES | {ONNX_FILE, CHECK_FILE, CARD_FILE}
+
+Weights = Literal["float32", "float16"]
 
 # The largest network here has 106 M parameters (424 MB); whatever is far above is no bundle.
 _MAX_MANIFEST_BYTES = 1 << 20
@@ -115,10 +119,50 @@ class AgreementEntry(BaseModel):
     dice_change: float
 
 
+class ScoreEntry(BaseModel):
+    """A mean over `n` images with its 95 % interval, None where there are too few.
+
+    ``over`` says which images those are; ``unit`` is '' for a share, else px or mm.
+    """
+
+    model_config = _CLOSED
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+    over: str
+    unit: str = ""
+
+
+class CrossValidationEntry(BaseModel):
+    """Scores of images by networks that had not seen them, one network a fold.
+
+    They stand for the recipe that made this bundle's network, which was trained on all images.
+    ``scores`` are averages by the names that a summary gives them, such as "dice_lesion".
+    """
+
+    model_config = _CLOSED
+    folds: Annotated[int, Field(ge=2)]
+    images: int
+    protocol: str
+    split_sha256: str
+    scores: dict[str, ScoreEntry]
+
+
+class DataEntry(BaseModel):
+    """Under which terms the training images come, and what to cite for them."""
+
+    model_config = _CLOSED
+    license: str
+    citation: str
+
+
 class Manifest(BaseModel):
     """Everything a bundle says about itself; the schema of manifest.json.
 
-    ``statistics`` are quantiles of the training images, as `likeness.reference_statistics`.
+    ``statistics`` are quantiles of the training images, as `likeness.reference_statistics`;
+    ``weights`` is how the files store the network's weights; ``cross_validation`` and ``data``
+    are None where nothing is known.
     """
 
     model_config = _CLOSED
@@ -134,13 +178,19 @@ class Manifest(BaseModel):
     sources: SourcesEntry
     training: TrainingEntry
     checks: tuple[AgreementEntry, ...]
+    weights: Weights = "float32"
+    cross_validation: CrossValidationEntry | None = None
+    data: DataEntry | None = None
     files: dict[str, _Sha256]
 
     @field_validator("files")
     @classmethod
     def _closed_set(cls, files: dict[str, str]) -> dict[str, str]:
-        if set(files) != FILES:
-            raise ValueError(f"must name exactly {', '.join(sorted(FILES))}")
+        if set(files) not in (FILES, FILES - IR_FILES):
+            raise ValueError(
+                f"must name exactly {', '.join(sorted(FILES))}; {' and '.join(sorted(IR_FILES))} "
+                "may both be absent"
+            )
         return files
 
 
@@ -156,6 +206,16 @@ class Bundle:
     def preprocessing(self) -> Preprocessing:
         """What the network expects."""
         return Preprocessing(**self.manifest.preprocessing.model_dump(exclude={"padding"}))
+
+    @property
+    def openvino_file(self) -> Path:
+        """What OpenVINO reads: its own format where the bundle has it, else ONNX."""
+        return self.folder / (IR_FILE if IR_FILE in self.manifest.files else ONNX_FILE)
+
+    @property
+    def size_mb(self) -> float:
+        """The size of the files that the manifest names, in megabytes (10^6 bytes)."""
+        return sum((self.folder / name).stat().st_size for name in self.manifest.files) / 1e6
 
     @property
     def operating_point(self) -> OperatingPoint:
@@ -209,8 +269,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> Bundle:
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file a manifest must name, by name."""
-    return {name: sha256_file(folder / name) for name in sorted(FILES)}
+    """The SHA-256 of every file a manifest names, by name."""
+    present = (name for name in sorted(FILES) if (folder / name).exists())
+    return {name: sha256_file(folder / name) for name in present}
 
 
 def read_check(bundle: Bundle) -> CheckData:

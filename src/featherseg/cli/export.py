@@ -1,14 +1,25 @@
 """`featherseg export`: a training run becomes a bundle that needs no PyTorch."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+
+class Weights(StrEnum):
+    """How a bundle's files store the network's weights."""
+
+    fp32 = "fp32"
+    fp16 = "fp16"
 
 
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder, as `featherseg train` wrote it.")],
     out: Annotated[Path, typer.Option(help="Folder of the new bundle.")],
+    weights: Annotated[
+        Weights, typer.Option(help="fp16 makes a bundle a quarter as large.")
+    ] = Weights.fp32,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a bundle that stands there.")
     ] = False,
@@ -19,7 +30,15 @@ def export(
     images; otherwise nothing is written. An old bundle is replaced only when
     the new one is complete.
 
-    Example: featherseg export runs/first --out bundle
+    With --weights fp16 the bundle has one model file for both runtimes, with
+    weights rounded to float16; its masks are compared with those of the
+    unrounded network.
+
+    Examples:
+
+      featherseg export runs/first --out bundle
+
+      featherseg export runs/first --out small --weights fp16
     """
     from featherseg.extras import require
 
@@ -29,8 +48,8 @@ def export(
     from featherseg.export import export_bundle
 
     with remarks().status("Exporting and comparing the runtimes"):
-        bundle = export_bundle(run, out, overwrite)
+        stored: Literal["float32", "float16"] = "float16" if weights is Weights.fp16 else "float32"
+        bundle = export_bundle(run, out, overwrite, stored)
     for check in bundle.manifest.checks:
         typer.echo(described(check))
-    size_mb = sum((out / name).stat().st_size for name in bundle.manifest.files) / 1e6
-    typer.echo(f"bundle {bundle.id} ({size_mb:.1f} MB) is in {out}")
+    typer.echo(f"bundle {bundle.id} ({bundle.size_mb:.1f} MB) is in {out}")

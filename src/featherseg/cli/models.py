@@ -57,7 +57,6 @@ def _open_bundle(path: Path) -> Model:
 
     bundle = load_bundle(path)
     manifest = bundle.manifest
-    size_mb = sum((path / name).stat().st_size for name in manifest.files) / 1e6
     return Model(
         segmenter=Segmenter.from_bundle(bundle),
         kind="bundle",
@@ -73,7 +72,7 @@ def _open_bundle(path: Path) -> Model:
         history=(),
         cost=(
             ("Parameters", f"{manifest.parameters:,}"),
-            ("Bundle, both formats", f"{size_mb:.1f} MB"),
+            ("Bundle", f"{bundle.size_mb:.1f} MB"),
         ),
     )
 

@@ -30,13 +30,16 @@ from featherseg.bundle import (
     Bundle,
     CheckData,
     Manifest,
+    Weights,
     file_hashes,
     load_bundle,
     write_manifest,
 )
 from featherseg.compress.fuse import fuse
+from featherseg.datasets import DATASETS
 from featherseg.errors import BundleError, RunError, StorageError
 from featherseg.export.card import model_card
+from featherseg.export.half import halve_weights
 from featherseg.export.models import write_ir, write_onnx
 from featherseg.postprocess import OperatingPoint
 from featherseg.preprocess import Preprocessing, normalize
@@ -52,7 +55,7 @@ from featherseg.types import FROM_SCRATCH, Floats, Pixels
 from featherseg.verify import compare, disagreements
 
 # A bundle keeps this many of the images that export compared, so that it stays small.
-_KEPT_IMAGES = 4
+_KEPT_IMAGES: dict[Weights, int] = {"float32": 4, "float16": 2}
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,15 @@ class Trained:
     facts: dict[str, Any]
 
 
-def export_bundle(run: str | Path, out: str | Path, overwrite: bool = False) -> Bundle:
+def export_bundle(
+    run: str | Path, out: str | Path, overwrite: bool = False, weights: Weights = "float32"
+) -> Bundle:
     """Write the best weights of run folder `run` as the bundle `out`.
 
     Raises RunError for a run that is unfinished or damaged, and what `export_trained` raises.
     """
     check_place(Path(out), overwrite)
-    return export_trained(read_trained(Path(run)), Path(out), overwrite)
+    return export_trained(read_trained(Path(run)), Path(out), overwrite, weights)
 
 
 def read_trained(folder: Path) -> Trained:
@@ -107,41 +112,65 @@ def read_trained(folder: Path) -> Trained:
                 "epochs": content["epochs"],
                 "best_epoch": best["epoch"],
                 "validation": {
-                    "dice": best["validation_dice"],
-                    "loss": best["validation_loss"],
+                    name: best[f"validation_{name}"]
+                    for name in ("dice", "loss")
+                    if best[f"validation_{name}"] is not None
                 },
                 "validation_images": content["images"]["validation"],
             },
+            "cross_validation": content.get("cross_validation"),
+            "data": _terms(content["layout"]),
         },
     )
 
 
-def export_trained(trained: Trained, out: Path, overwrite: bool = False) -> Bundle:
+def _terms(layout: str) -> dict[str, str] | None:
+    """License and citation of an official release; None for anybody's own images."""
+    known = DATASETS.get(layout)
+    if known is None or known.expected is None:
+        return None
+    return {"license": known.license, "citation": known.citation}
+
+
+def export_trained(
+    trained: Trained, out: Path, overwrite: bool = False, weights: Weights = "float32"
+) -> Bundle:
     """Write a trained network as the bundle `out`.
 
-    Raises StorageError when `out` holds anything (with `overwrite`: anything but a bundle), and
-    BundleError, leaving `out` as it was, when a runtime does not agree with torch.
+    With `weights` "float16" the bundle is small: it stores rounded weights in one model file,
+    the ONNX file that OpenVINO can read too. Raises StorageError when `out` holds anything (with
+    `overwrite`: anything but a bundle), and BundleError, leaving `out` as it was, when a weight
+    does not fit float16 or a runtime does not agree with torch.
     """
     check_place(out, overwrite)
     with _built_beside(out) as folder:
         preprocessing = Preprocessing(**trained.facts["preprocessing"])
-        write_onnx(fuse(trained.network), preprocessing, folder / ONNX_FILE)
-        write_ir(folder / ONNX_FILE, folder / IR_FILE)
+        _write_models(trained.network, preprocessing, folder, weights)
         batch = normalize(trained.images, preprocessing)
         check = CheckData(trained.images, trained.masks, torch_logits(trained.network, batch))
         point = OperatingPoint(**trained.facts["operating_point"])
         agreements = [
             compare(session, batch, check, point) for session in _sessions(folder, preprocessing)
         ]
-        require_agreement(agreements)
-        _write_check(folder / CHECK_FILE, check)
-        _describe(folder, trained, agreements)
+        require_agreement(agreements, weights)
+        _write_check(folder / CHECK_FILE, check, weights)
+        _describe(folder, trained, agreements, weights)
     return load_bundle(out)
 
 
-def require_agreement(agreements: list[AgreementEntry]) -> None:
+def _write_models(
+    network: nn.Module, preprocessing: Preprocessing, folder: Path, weights: Weights
+) -> None:
+    write_onnx(fuse(network), preprocessing, folder / ONNX_FILE)
+    if weights == "float16":
+        halve_weights(folder / ONNX_FILE)
+    else:
+        write_ir(folder / ONNX_FILE, folder / IR_FILE)
+
+
+def require_agreement(agreements: list[AgreementEntry], weights: Weights = "float32") -> None:
     """Raise BundleError with every limit that is broken."""
-    findings = [finding for each in agreements for finding in disagreements(each)]
+    findings = [finding for each in agreements for finding in disagreements(each, weights)]
     if findings:
         raise BundleError(
             f"no bundle was written, since a runtime disagrees with torch: {'; '.join(findings)}"
@@ -158,23 +187,31 @@ def torch_logits(network: nn.Module, batch: Floats) -> Floats:
 def _sessions(folder: Path, preprocessing: Preprocessing) -> Iterator[Session]:
     shape = (preprocessing.channels, *preprocessing.input_size)
     yield open_onnxruntime(folder / ONNX_FILE)
-    yield open_openvino(folder / IR_FILE, shape, "f32")
+    model = folder / (IR_FILE if (folder / IR_FILE).exists() else ONNX_FILE)
+    yield open_openvino(model, shape, "f32")
     if default_precision() != "f32":
-        yield open_openvino(folder / IR_FILE, shape, default_precision())
+        yield open_openvino(model, shape, default_precision())
 
 
-def _write_check(path: Path, check: CheckData) -> None:
-    """Keep a few images, from no lesion to the largest."""
+def _write_check(path: Path, check: CheckData, weights: Weights) -> None:
+    """Keep a few images, from no lesion to the largest.
+
+    Beside float16 weights the logits are rounded to float16 too: that is far within what such
+    weights may differ by, and compresses to half.
+    """
     by_area = np.argsort((check.masks > 0).sum(axis=(1, 2)), kind="stable")
-    places = np.linspace(0, len(by_area) - 1, min(_KEPT_IMAGES, len(by_area)))
+    places = np.linspace(0, len(by_area) - 1, min(_KEPT_IMAGES[weights], len(by_area)))
     kept = by_area[places.round().astype(int)]
+    logits = check.logits[kept]
+    if weights == "float16":
+        logits = logits.astype(np.float16).astype(np.float32)
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file, images=check.images[kept], masks=check.masks[kept], logits=check.logits[kept]
-        )
+        np.savez_compressed(file, images=check.images[kept], masks=check.masks[kept], logits=logits)
 
 
-def _describe(folder: Path, trained: Trained, agreements: list[AgreementEntry]) -> None:
+def _describe(
+    folder: Path, trained: Trained, agreements: list[AgreementEntry], weights: Weights
+) -> None:
     """Write the model card and, as the last file, the manifest that names all others."""
     parameters = sum(each.numel() for each in trained.network.parameters() if each.requires_grad)
     facts = {
@@ -182,6 +219,7 @@ def _describe(folder: Path, trained: Trained, agreements: list[AgreementEntry]) 
         "featherseg": featherseg.__version__,
         "parameters": parameters,
         "checks": agreements,
+        "weights": weights,
         **trained.facts,
     }
     write_text(folder / CARD_FILE, model_card(facts))

@@ -3,17 +3,19 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from featherseg.bundle import AgreementEntry
+from featherseg.bundle import AgreementEntry, CrossValidationEntry, ScoreEntry
+from featherseg.report.words import METRIC_NAMES, metric_key
+
+# Pixels and millimeters to a tenth, shares to a thousandth: finer than any outline is drawn.
+_DIGITS = {"": 3}
+_DISTANCE_DIGITS = 1
 
 
 def model_card(facts: dict[str, Any]) -> str:
     """The README.md of a bundle, from the entries of its manifest."""
     network, point, training = facts["network"], facts["operating_point"], facts["training"]
     height, width = facts["preprocessing"]["input_size"]
-    scores = [
-        f"| {name.replace('_', ' ')} | {value:.4f} |"
-        for name, value in sorted(training["validation"].items())
-    ]
+    cross_validation = facts.get("cross_validation")
     lines = [
         f"# {network['name']}: {', '.join(facts['labels'])}",
         "",
@@ -27,9 +29,31 @@ def model_card(facts: dict[str, Any]) -> str:
         f"components kept: {point['components']}.",
         f"* Training: {training['epochs']} epochs, weights of epoch {training['best_epoch']}; "
         f"began with: {training['initial_weights']}.",
+        f"* Weights: stored as {facts['weights']}.",
+        *_terms(facts.get("data")),
         "",
         "Use: `featherseg predict BUNDLE IMAGES --out MASKS`",
         "",
+        *(_cross_validation(cross_validation) if cross_validation else _validation(training)),
+        *_agreement(facts["checks"]),
+        *_sources(facts["sources"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _terms(data: Mapping[str, str] | None) -> list[str]:
+    """Under which terms the training images come."""
+    if data is None:
+        return []
+    return [f"* Training images: {data['citation']} License: {data['license']}."]
+
+
+def _validation(training: Mapping[str, Any]) -> list[str]:
+    scores = [
+        f"| {name.replace('_', ' ')} | {value:.4f} |"
+        for name, value in sorted(training["validation"].items())
+    ]
+    return [
         f"## Validation ({training['validation_images']} images, used to choose the weights)",
         "",
         "| Score | Value |",
@@ -38,10 +62,33 @@ def model_card(facts: dict[str, Any]) -> str:
         "",
         "Scores for comparison come from a test subset: `featherseg evaluate BUNDLE`.",
         "",
-        *_agreement(facts["checks"]),
-        *_sources(facts["sources"]),
     ]
-    return "\n".join(lines) + "\n"
+
+
+def _cross_validation(values: Mapping[str, Any]) -> list[str]:
+    entry = CrossValidationEntry.model_validate(values)
+    return [
+        f"## Cross-validation ({entry.images} images in {entry.folds} folds)",
+        "",
+        "Each image was scored by a network that had not seen it: one was trained for each fold, "
+        f"by the recipe of this one (split protocol: {entry.protocol}). This bundle's network was "
+        "trained on all images, so that no image at hand can score it.",
+        "",
+        "| Score | Mean | 95 % interval | n | Over |",
+        "|---|---|---|---|---|",
+        *(_score_row(name, score) for name, score in entry.scores.items()),
+        "",
+    ]
+
+
+def _score_row(name: str, score: ScoreEntry) -> str:
+    digits = _DIGITS.get(score.unit, _DISTANCE_DIGITS)
+    title = METRIC_NAMES.get(metric_key(name), name.replace("_", " "))
+    title += f" ({score.unit})" if score.unit else ""
+    interval = "-"
+    if score.low is not None and score.high is not None:
+        interval = f"{score.low:.{digits}f} to {score.high:.{digits}f}"
+    return f"| {title} | {score.mean:.{digits}f} | {interval} | {score.n} | {score.over} |"
 
 
 def _agreement(checks: Iterable[AgreementEntry]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from featherseg.bundle import IR_FILE, ONNX_FILE, Bundle
+from featherseg.bundle import ONNX_FILE, Bundle
 from featherseg.errors import BundleError
 from featherseg.runtime.cpu import Precision, default_precision
 from featherseg.types import Floats
@@ -39,7 +39,7 @@ def open_session(
         from featherseg.runtime.openvino import open_openvino
 
         shape = (expected.channels, *expected.input_size)
-        return open_openvino(bundle.folder / IR_FILE, shape, precision or default_precision())
+        return open_openvino(bundle.openvino_file, shape, precision or default_precision())
     if runtime == "onnxruntime":
         if precision not in (None, "f32"):
             raise BundleError(f"onnxruntime computes in f32, not {precision}; use openvino")

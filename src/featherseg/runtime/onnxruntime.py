@@ -1,6 +1,5 @@
 """ONNX Runtime sessions on the CPU, in f32."""
 
-import mmap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,9 @@ import numpy as np
 from featherseg.errors import BundleError
 from featherseg.extras import require
 from featherseg.runtime.cpu import thread_limit
+from featherseg.runtime.onnx_file import refuse_external_data
 from featherseg.types import Floats
 
-# How a tensor in a file outside the model names that file: the key "location" of an entry,
-# as the protobuf wire format has it (field 1, eight bytes).
-_EXTERNAL_DATA = b"\x0a\x08location"
 _ERRORS_ONLY = 3
 
 
@@ -45,7 +42,7 @@ def open_onnxruntime(model: Path) -> OnnxRuntimeSession:
     require("onnxruntime")
     import onnxruntime
 
-    _refuse_external_data(model)
+    refuse_external_data(model)
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
@@ -60,15 +57,3 @@ def open_onnxruntime(model: Path) -> OnnxRuntimeSession:
         reason = str(error).strip().splitlines()[0]
         raise BundleError(f"ONNX Runtime cannot run {model}: {reason}; export it again") from error
     return OnnxRuntimeSession(session)
-
-
-def _refuse_external_data(model: Path) -> None:
-    with (
-        model.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
-        if content.find(_EXTERNAL_DATA) >= 0:
-            raise BundleError(
-                f"{model} keeps weights in another file, which bundles must not do; "
-                "save it as one file without external data"
-            )

@@ -17,6 +17,7 @@ import numpy as np
 
 from featherseg.errors import BundleError
 from featherseg.runtime.cpu import Precision, thread_limit
+from featherseg.runtime.onnx_file import refuse_external_data
 from featherseg.types import Floats
 
 _TELEMETRY = "openvino_telemetry"
@@ -77,11 +78,14 @@ class OpenVinoSession:
 def open_openvino(
     model: Path, input_shape: tuple[int, int, int], precision: Precision
 ) -> OpenVinoSession:
-    """Compile `model` (an IR .xml with its .bin beside it) for inputs (1, C, h, w) on the CPU.
+    """Compile `model` for inputs (1, C, h, w) on the CPU.
 
-    `input_shape` is (C, h, w). Raises BundleError when OpenVINO refuses the file.
+    `model` is an IR .xml with its .bin beside it, or an ONNX file; `input_shape` is (C, h, w).
+    Raises BundleError when OpenVINO refuses the file, or an ONNX file has weights elsewhere.
     """
     openvino = load_openvino()
+    if model.suffix == ".onnx":
+        refuse_external_data(model)
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": precision,
