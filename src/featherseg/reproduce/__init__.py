@@ -1,0 +1,1 @@
+"""The result tables of the papers: as published, and made again."""
