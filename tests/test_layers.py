@@ -13,19 +13,20 @@ PACKAGE = Path(featherseg.__file__).parent
 # Top row first; within a row a module may import those to its right.
 LAYERS = (
     ("cli",),
-    ("demo",),
+    ("reproduce",),
+    ("grid", "demo"),
     ("export", "train", "compress"),
     ("networks", "losses"),
     ("report", "scoring", "stress", "compare", "evaluation", "summary", "operating_point", "audit"),
     ("splits", "metrics", "stats", "duplicates", "case_table"),
-    ("verify", "segment", "datasets"),
+    ("zoo", "verify", "segment", "datasets"),
     (
         *("images", "runtime", "bundle", "postprocess", "preprocess", "likeness", "calipers"),
         *("measure", "circumference", "shape", "ellipse"),
     ),
     ("types", "storage", "extras", "errors"),
 )
-TORCH_ROWS = 4
+TORCH_ROWS = 5
 HEAVY = {"torch", "torchvision", "timm", "lightning_fabric", "nncf", "onnx"}
 CORE_ROWS = LAYERS[-2:]
 BEYOND_CORE = HEAVY | {"scipy", "matplotlib", "jinja2", "safetensors", "yaml"}

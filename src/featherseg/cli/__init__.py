@@ -23,6 +23,7 @@ from featherseg.cli import (
     summarize,
     train,
     verify,
+    zoo,
 )
 from featherseg.cli.console import stop_bars
 from featherseg.errors import FeatherSegError
@@ -57,6 +58,7 @@ app.command()(score.score)
 app.command()(summarize.summarize)
 app.command()(train.train)
 app.command()(verify.verify)
+app.command()(zoo.zoo)
 
 
 def main() -> None:

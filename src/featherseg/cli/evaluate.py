@@ -29,7 +29,9 @@ class Subset(StrEnum):
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="Bundle or run folder.", metavar="RUN|BUNDLE")],
+    model: Annotated[
+        Path, typer.Argument(help="Bundle or run folder, or zoo:NAME.", metavar="RUN|BUNDLE")
+    ],
     data: Annotated[Path, typer.Option(help="The data set's folder.")],
     layout: LayoutName,
     subset: Annotated[Subset, typer.Option(help="Which images to score.")],

@@ -38,10 +38,12 @@ class Model:
     cost: tuple[tuple[str, str], ...]
 
 
-def open_model(path: Path) -> Model:
-    """Open the bundle or the run in folder `path`; a run needs the extra `train`."""
+def open_model(argument: Path) -> Model:
+    """Open the bundle or the run in a folder, or zoo:NAME; a run needs the extra `train`."""
     from featherseg.bundle import MANIFEST_FILE
+    from featherseg.cli.options import bundle_folder
 
+    path = bundle_folder(argument)
     if (path / MANIFEST_FILE).is_file():
         return _open_bundle(path)
     if (path / RUN_FILE).is_file():

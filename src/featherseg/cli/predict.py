@@ -9,9 +9,17 @@ from featherseg.cli.options import OverwriteFolder
 
 
 def predict(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder, as `featherseg export` wrote it.")],
-    inputs: Annotated[list[str], typer.Argument(help="Image files, folders or quoted patterns.")],
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[BUNDLE] INPUTS",
+            help="Bundle folder (not with --zoo); image files, folders or quoted patterns.",
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for masks and predictions.json.")],
+    zoo: Annotated[
+        str | None, typer.Option(help="A bundle that came with featherseg; see `featherseg zoo`.")
+    ] = None,
     runtime: Annotated[str, typer.Option(help="openvino or onnxruntime.")] = "openvino",
     overlay: Annotated[bool, typer.Option("--overlay", help="Also draw each mask.")] = False,
     spacing_mm: Annotated[
@@ -35,6 +43,8 @@ def predict(
 
     Examples:
 
+      featherseg predict --zoo fetal-head scans/ --out masks
+
       featherseg predict bundle scans/ --out masks --overlay
 
       featherseg predict bundle 'scans/*.png' --out masks --spacing-mm 0.1 0.2
@@ -48,7 +58,8 @@ def predict(
 
     if spacing_mm is not None:
         check_spacing(spacing_mm)
-    loaded = load_bundle(bundle)
+    folder, inputs = _bundle_and_inputs(arguments, zoo)
+    loaded = load_bundle(folder)
     targets = plan(find_images(inputs), out, overlay)
     refuse_occupied(out, overwrite)
     segmenter = Segmenter.from_bundle(loaded, runtime)
@@ -56,6 +67,26 @@ def predict(
     predictions = predict_images(segmenter, loaded, progress, spacing_mm)
     write_predictions(out, predictions)
     _summarize(predictions, out)
+
+
+def _bundle_and_inputs(arguments: list[str], zoo: str | None) -> tuple[Path, list[str]]:
+    """Which bundle and which images are meant: without --zoo the first argument is the bundle."""
+    from featherseg.bundle import MANIFEST_FILE
+    from featherseg.cli.options import bundle_folder
+    from featherseg.errors import BundleError
+
+    if zoo is not None:
+        from featherseg.zoo import zoo_bundle
+
+        if (Path(arguments[0]) / MANIFEST_FILE).is_file():
+            raise BundleError(f"expected {arguments[0]} or --zoo {zoo} as bundle, got both")
+        return zoo_bundle(zoo), arguments
+    if len(arguments) == 1:
+        raise BundleError(
+            f"expected a bundle and images, got only {arguments[0]}; "
+            "name a bundle's folder before the images, or one of the zoo by --zoo NAME"
+        )
+    return bundle_folder(arguments[0]), arguments[1:]
 
 
 def _summarize(predictions: dict[str, Any], out: Path) -> None:

@@ -1,16 +1,17 @@
 """`featherseg verify`: is a bundle whole, and does it compute here what it did when it was made?"""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from featherseg.cli.options import BundleFolder, bundle_folder
 
 if TYPE_CHECKING:
     from featherseg.bundle import AgreementEntry
 
 
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder, as `featherseg export` wrote it.")],
+    bundle: BundleFolder,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check a bundle's files and compare the runtimes.
@@ -18,13 +19,13 @@ def verify(
     Exit status 0 when all agree with the logits stored in the bundle, 1 when
     one does not, 2 when a file is missing or changed.
 
-    Example: featherseg verify bundle
+    Examples: featherseg verify bundle; featherseg verify zoo:fetal-head
     """
     from featherseg.bundle import load_bundle
     from featherseg.cli.console import print_json
     from featherseg.verify import verify_bundle
 
-    loaded = load_bundle(bundle)
+    loaded = load_bundle(bundle_folder(bundle))
     verification = verify_bundle(loaded)
     if json:
         print_json(
