@@ -28,7 +28,8 @@ def recipes(
     table = Table(
         *("recipe", "network", "input", "epochs", "batch", "loss"),
         box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
+        show_edge=False,
     )
     for each in RECIPES:
         recipe = load_recipe(each)

@@ -30,7 +30,13 @@ from featherseg.train.sections import (
     Teacher,
 )
 
-RECIPES = ("demo", "lighter_unet", "simplified_unet")
+RECIPES = (
+    *("demo", "fetal_head", "breast_lesion"),
+    *("laednet_bp", "laednet_busi", "laednet_hc18"),
+    *("alnet_stare", "alnet_isbi2012", "alnet_isic2018"),
+    *("lighter_unet", "lighter_default"),
+    *("lightbtseg_teacher", "lightbtseg_student", "lightbtseg_single", "simplified_unet"),
+)
 
 # The same limits as those of a pack.
 _Side = Annotated[int, Field(ge=8, le=4096)]
@@ -97,6 +103,14 @@ def load_recipe(name_or_path: str | Path, settings: Sequence[str] = ()) -> Recip
     for setting in settings:
         _apply(values, setting)
     return read_recipe(values, source)
+
+
+def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+    """The recipe changed by `settings`, as `load_recipe` changes one; RecipeError likewise."""
+    values = as_values(recipe)
+    for setting in settings:
+        _apply(values, setting)
+    return read_recipe(values, f"{recipe.network} with --set")
 
 
 def recipe_text(name_or_path: str) -> str:
