@@ -66,7 +66,7 @@ class TorchSession:
 def load_run(path: str | Path) -> Run:
     """Load a finished run; RunError where the folder is missing, unfinished or damaged."""
     folder = Path(path)
-    content = _read_content(folder)
+    content = read_run(folder)
     try:
         network = build_network(content["network"]["name"], **content["network"]["options"])
         run = Run(folder, load_recipe(folder / RECIPE_FILE), network.eval(), content)
@@ -91,7 +91,8 @@ def run_segmenter(path: str | Path) -> Segmenter:
     )
 
 
-def _read_content(folder: Path) -> dict[str, Any]:
+def read_run(folder: Path) -> dict[str, Any]:
+    """The content of a finished run's run.json; RunError as for `load_run`."""
     path = folder / RUN_FILE
     if not folder.is_dir():
         raise RunError(f"{folder}: expected a run folder, found nothing")
