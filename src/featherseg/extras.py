@@ -12,6 +12,7 @@ EXTRAS = MappingProxyType(
         "train": ("lightning-fabric", "pyyaml", "timm", "torch", "torchvision"),
         "export": ("nncf", "onnx", "onnxruntime", "onnxscript"),
         "onnxruntime": ("onnxruntime",),
+        "cluster": ("distributed",),
     }
 )
 

@@ -19,6 +19,7 @@ from featherseg.cli import (
     networks,
     predict,
     recipes,
+    reproduce,
     score,
     summarize,
     train,
@@ -54,6 +55,7 @@ app.command()(measure.measure)
 app.command()(networks.networks)
 app.command()(predict.predict)
 app.command()(recipes.recipes)
+app.command()(reproduce.reproduce)
 app.command()(score.score)
 app.command()(summarize.summarize)
 app.command()(train.train)

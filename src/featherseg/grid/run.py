@@ -1,0 +1,60 @@
+"""Running a grid of jobs in order."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from featherseg.errors import FeatherSegError
+from featherseg.grid.cost import work
+from featherseg.grid.job import SILENT, Job, Show, execute, is_done
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that could not be finished, and why."""
+
+    job: str
+    reason: str
+
+
+def run_grid(jobs: Sequence[Job], root: Path, show: Show = SILENT) -> tuple[Failure, ...]:
+    """Run the jobs one after the other; teachers stand before their students.
+
+    Finished jobs are skipped. A job that fails, and the students of one, are passed over; the
+    failures are given at the end.
+    """
+    waiting = [job for job in jobs if not is_done(job, root)]
+    total = sum(map(work, waiting))
+    started, done = time.monotonic(), 0.0
+    failures: dict[str, Failure] = {}
+    for number, job in enumerate(waiting, start=1):
+        left = _time_left(time.monotonic() - started, done, total)
+        show.say(f"{number}/{len(waiting)}  {job.name}{left}")
+        failure = _missing_teacher(job, failures) or _run(job, root, show)
+        if failure is not None:
+            failures[job.name] = failure
+            show.say(f"  not finished: {failure.reason}")
+        done += work(job)
+    return tuple(failures.values())
+
+
+def _run(job: Job, root: Path, show: Show) -> Failure | None:
+    try:
+        execute(job, root, show)
+    except FeatherSegError as error:
+        return Failure(job.name, str(error))
+    return None
+
+
+def _missing_teacher(job: Job, failures: dict[str, Failure]) -> Failure | None:
+    missing = [name for names in job.teachers.values() for name in names if name in failures]
+    return Failure(job.name, f"its teacher {missing[0]} was not finished") if missing else None
+
+
+def _time_left(seconds: float, done: float, total: float) -> str:
+    """What remains, by the work done so far; nothing before the first job is done."""
+    if not done:
+        return ""
+    minutes = seconds * (total - done) / done / 60
+    return f"  (about {minutes:.0f} min left)"
