@@ -1,5 +1,6 @@
 """What a training needs of its data, checked before anything is written."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,24 +11,66 @@ from featherseg.errors import DataError, RecipeError
 from featherseg.networks import build_network, network_options
 from featherseg.storage import sha256_json
 from featherseg.train.recipe import Recipe
+from featherseg.train.sections import Plateau
 
 SUBSETS = ("train", "validation")
-_LEAST = {"train": 2, "validation": 1}
+Subsets = Mapping[str, Sequence[str]]
 
 
-def check_inputs(recipe: Recipe, data: Packed, subsets: Mapping[str, Sequence[str]]) -> None:
+def of_classes(recipe: Recipe, data: Packed, subsets: Subsets) -> dict[str, tuple[str, ...]]:
+    """The cases of each subset that are of the recipe's classes; all where it names none.
+
+    Raises DataError where a subset that has cases has none of a class.
+    """
+    classes = dict(zip(data.ids, data.classes, strict=True))
+    chosen = {name: tuple(subsets.get(name, ())) for name in SUBSETS}
+    if not recipe.classes:
+        return chosen
+    for name, ids in chosen.items():
+        present = Counter(classes[case] for case in ids if case in classes)
+        for wanted in recipe.classes:
+            if ids and not present[wanted]:
+                known = ", ".join(f"'{each}' ({n})" for each, n in sorted(present.items()))
+                raise DataError(
+                    f"the subset '{name}' has no image of the class '{wanted}'; its classes are "
+                    f"{known}; change the recipe's classes or the split"
+                )
+    return {
+        name: tuple(case for case in ids if classes.get(case) in recipe.classes)
+        for name, ids in chosen.items()
+    }
+
+
+def check_inputs(recipe: Recipe, data: Packed, subsets: Subsets) -> None:
     """Raise DataError or RecipeError where data and recipe do not fit each other."""
+    # A network that is kept as its last epoch leaves it may be trained on every image.
+    least = {"train": 2, "validation": 0 if recipe.select == "last_epoch" else 1}
     for name in SUBSETS:
-        if len(subsets.get(name, ())) < _LEAST[name]:
+        if len(subsets.get(name, ())) < least[name]:
             raise DataError(
-                f"training needs at least {_LEAST[name]} image(s) in the subset '{name}', "
+                f"training needs at least {least[name]} image(s) in the subset '{name}', "
                 f"got {len(subsets.get(name, ()))}; make a split with larger parts"
             )
     shared = set(subsets["train"]) & set(subsets["validation"])
     if shared:
         raise DataError(f"training and validation share {len(shared)} case(s): {min(shared)}, ...")
+    _check_rules(recipe, bool(subsets["validation"]))
     _check_shape(recipe, data)
     _check_network(recipe, data)
+
+
+def _check_rules(recipe: Recipe, is_validated: bool) -> None:
+    """Rules that read the validation loss need one."""
+    rules = {
+        "schedule={patience, factor}": isinstance(recipe.schedule, Plateau),
+        "early_stop": recipe.early_stop is not None,
+    }
+    for name, is_set in rules.items():
+        if is_set and not is_validated:
+            raise RecipeError(
+                f"{name} follows the validation loss, and the subset 'validation' is empty; add "
+                f"--set {name.partition('=')[0]}=null, or give a validation subset"
+            )
 
 
 def _check_shape(recipe: Recipe, data: Packed) -> None:
@@ -49,7 +92,8 @@ def _check_network(recipe: Recipe, data: Packed) -> None:
     if outputs != len(data.labels) + 1 and not outputs == len(data.labels) == 1:
         raise RecipeError(
             f"{len(data.labels)} label(s) need out_channels={len(data.labels) + 1}"
-            f"{' or 1' if len(data.labels) == 1 else ''}, got {outputs}"
+            f"{' or 1' if len(data.labels) == 1 else ''}, got {outputs}; the masks hold "
+            f"{', '.join(data.labels)}: leave network_options.out_channels out"
         )
     with torch.device("meta"), torch.no_grad():
         network = build_network(recipe.network, **options).eval()
@@ -70,14 +114,15 @@ def resolved_options(recipe: Recipe, data: Packed) -> dict[str, Any]:
     return {key: value for key, value in fitting.items() if key in known} | recipe.network_options
 
 
-def data_sha256(data: Packed, subsets: Mapping[str, Sequence[str]]) -> str:
-    """What names a training's data: images, masks, size, and who is in which subset."""
-    parts = {name: list(subsets[name]) for name in SUBSETS}
-    return sha256_json(
-        {
-            "images": data.images_sha256,
-            "shape": list(data.images.shape[1:]),
-            "labels": list(data.labels),
-            **parts,
-        }
-    )
+def data_sha256(data: Packed, subsets: Subsets, teachers: Sequence[Mapping[str, Any]] = ()) -> str:
+    """What names a training's data: images, masks, size, who is in which subset, and teachers.
+
+    `teachers` is what `describe_teachers` says.
+    """
+    content: dict[str, Any] = {
+        "images": data.images_sha256,
+        "shape": list(data.images.shape[1:]),
+        "labels": list(data.labels),
+        **{name: list(subsets[name]) for name in SUBSETS},
+    }
+    return sha256_json(content | ({"teachers": list(teachers)} if teachers else {}))

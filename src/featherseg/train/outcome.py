@@ -17,6 +17,7 @@ from featherseg.datasets.pack import Packed
 from featherseg.likeness import image_statistics, reference_statistics
 from featherseg.networks.pretrained import describe_weights
 from featherseg.operating_point import choose_operating_point
+from featherseg.postprocess import OperatingPoint
 from featherseg.preprocess import Preprocessing, normalize
 from featherseg.report.curves import curves_svg
 from featherseg.storage import write_bytes, write_json, write_text
@@ -44,17 +45,19 @@ def write_outcome(
 ) -> None:
     """Choose the operating point on the validation images and write everything of the run.
 
-    `network` holds the best weights and computes in the precision of the training.
+    `network` holds the best weights and computes in the precision of the training. Without
+    validation images `provenance` says the `operating_point`, what it was `chosen_on` and the
+    mean Dice it had there, and export compares training images.
     """
     validation = parts["validation"]
+    shown = validation if validation.ids else parts["train"]
     expected = Preprocessing(recipe.input_size, recipe.in_channels)
     options = resolved_options(recipe, validation)
     # Its weights replace those it began with: whoever builds it again needs no fetching.
     pretrained = options.pop("pretrained", False)
-    logits = np.concatenate(list(predict_logits(network, validation.images, expected)))
-    point, scores = choose_operating_point(logits, validation.masks)
+    chosen = _chosen_point(network, validation, expected, provenance)
     write_text(out / CURVES_FILE, curves_svg(done.history))
-    write_bytes(out / CHECK_FILE, _check_images(validation))
+    write_bytes(out / CHECK_FILE, _check_images(shown))
     content = {
         "schema": SCHEMA,
         "network": {"name": recipe.network, "options": options},
@@ -70,16 +73,34 @@ def write_outcome(
         "images": {name: len(part.ids) for name, part in parts.items()},
         "epochs": done.epoch,
         "best": _best(done),
-        "operating_point": asdict(point),
-        "operating_point_chosen_on": "validation",
-        "operating_point_dice": max(score.dice_all for score in scores),
+        **chosen,
         "statistics": reference_statistics(
             [image_statistics(image) for image in parts["train"].images]
         ),
+        "cross_validation": provenance.get("cross_validation"),
         "versions": _versions(),
         "seconds": round(sum(entry["seconds"] for entry in done.history), 3),
     }
     write_json(out / RUN_FILE, content)
+
+
+def _chosen_point(
+    network: nn.Module, validation: Packed, expected: Preprocessing, provenance: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The operating point, what it was chosen on, and the mean Dice of all images there."""
+    if not validation.ids:
+        return {
+            "operating_point": provenance.get("operating_point", asdict(OperatingPoint())),
+            "operating_point_chosen_on": provenance.get("chosen_on", "nothing"),
+            "operating_point_dice": provenance.get("operating_point_dice"),
+        }
+    logits = np.concatenate(list(predict_logits(network, validation.images, expected)))
+    point, scores = choose_operating_point(logits, validation.masks)
+    return {
+        "operating_point": asdict(point),
+        "operating_point_chosen_on": "validation",
+        "operating_point_dice": max(score.dice_all for score in scores),
+    }
 
 
 @torch.no_grad()
