@@ -12,6 +12,7 @@ from featherseg.cli import (
     compare,
     data,
     demo,
+    distill,
     doctor,
     evaluate,
     export,
@@ -48,6 +49,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.command()(compare.compare)
 app.command()(demo.demo)
+app.command()(distill.distill)
 app.command()(doctor.doctor)
 app.command()(evaluate.evaluate)
 app.command()(export.export)

@@ -26,6 +26,16 @@ Folders = Mapping[str, Sequence[Path]]
 
 
 @dataclass(frozen=True, eq=False)
+class Student:
+    """What a teacher must fit: a recipe, the labels and images, and `fit`'s provenance."""
+
+    recipe: Recipe
+    labels: tuple[str, ...]
+    images_sha256: str
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
 class Ensemble:
     """The networks of one teacher, in evaluation mode, and the loss that each was trained by."""
 
@@ -63,23 +73,32 @@ def check_teachers(
 ) -> None:
     """Refuse teachers that cannot teach a student of this recipe and data, or must not.
 
-    They must be finished runs with the student's input size, channels and labels, and must not
-    have been trained or chosen on images that the student is tested on: what they learned there
-    would reach the student. `provenance` is the student's, as `fit` takes it. Raises RecipeError,
-    RunError or DataError.
+    `provenance` is the student's, as `fit` takes it. Raises RecipeError, RunError or DataError;
+    see `check_runs`.
     """
     if recipe.distill and recipe.distill.finetune and recipe.distill.view == "original":
         raise RecipeError(
             "distill: teachers that are fine-tuned see the images as the student does; "
             "set distill.view=augmented, or distill.finetune=false"
         )
+    student = Student(recipe, data.labels, data.images_sha256, provenance)
     for name, folders in teacher_folders(recipe, given).items():
-        for folder in folders:
-            where = f"teacher '{name}' ({folder})"
-            content = read_run(folder)
-            _check_fit(content, recipe, data, where)
-            if content.get("images_sha256") == data.images_sha256:
-                _check_unseen(folder, content, provenance, where)
+        check_runs(name, folders, student)
+
+
+def check_runs(name: str, folders: Sequence[Path], student: Student) -> None:
+    """Refuse a teacher's runs that do not fit a student, or that would leak.
+
+    They must be finished, have the student's input size, channels and labels, and must not have
+    been trained or chosen on images that the student is tested on: what they learned there would
+    reach the student.
+    """
+    for folder in folders:
+        where = f"teacher '{name}' ({folder})"
+        content = read_run(folder)
+        _check_fit(content, student, where)
+        if content.get("images_sha256") == student.images_sha256:
+            _check_unseen(folder, content, student.provenance, where)
 
 
 def load_teachers(
@@ -107,8 +126,8 @@ def describe_teachers(recipe: Recipe, given: Folders | None) -> list[dict[str, A
     ]
 
 
-def _check_fit(content: Mapping[str, Any], recipe: Recipe, data: Packed, where: str) -> None:
-    expected = content["preprocessing"]
+def _check_fit(content: Mapping[str, Any], student: Student, where: str) -> None:
+    expected, recipe = content["preprocessing"], student.recipe
     size, channels = tuple(expected["input_size"]), expected["channels"]
     if (size, channels) != (recipe.input_size, recipe.in_channels):
         raise RecipeError(
@@ -117,9 +136,9 @@ def _check_fit(content: Mapping[str, Any], recipe: Recipe, data: Packed, where: 
         )
     labels = tuple(content["labels"])
     # A single label may be called anything, as everywhere.
-    if labels != data.labels and not len(labels) == len(data.labels) == 1:
+    if labels != student.labels and not len(labels) == len(student.labels) == 1:
         raise DataError(
-            f"{where}: expected the labels {', '.join(data.labels)} of the student's data, "
+            f"{where}: expected the labels {', '.join(student.labels)} of the student's data, "
             f"got {', '.join(labels)}; choose a teacher of these labels"
         )
 
