@@ -25,6 +25,10 @@ class RunError(FeatherSegError):
     """A run folder or a checkpoint cannot be used."""
 
 
+class DivergedError(RunError):
+    """A training's loss stopped being finite."""
+
+
 class BundleError(FeatherSegError):
     """A model bundle cannot be used, or is not what its manifest says."""
 
