@@ -1,6 +1,6 @@
 """An image to a mask: preprocess, run, postprocess, and nothing else."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from featherseg.bundle import Bundle
@@ -8,6 +8,7 @@ from featherseg.likeness import Reference, image_statistics, unlike
 from featherseg.postprocess import OperatingPoint, class_probabilities, postprocess, resize_maps
 from featherseg.preprocess import Geometry, Preprocessing, preprocess
 from featherseg.runtime import Precision, Session, open_session
+from featherseg.runtime.flips import FlippedSession, Flips
 from featherseg.types import Floats, Image, Segmentation
 
 
@@ -59,3 +60,10 @@ class Segmenter:
     def _run(self, image: Image) -> tuple[Floats, Geometry]:
         batch, geometry = preprocess(image.pixels, self.preprocessing)
         return self.session.logits(batch)[0], geometry
+
+
+def with_flips(segmenter: Segmenter, flips: Flips | None) -> Segmenter:
+    """The same segmenter, asked in several views of each image; None leaves it as it is."""
+    if flips is None:
+        return segmenter
+    return replace(segmenter, session=FlippedSession(segmenter.session, flips))

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featherseg.cli.layouts import LayoutName
-from featherseg.cli.options import NsdToleranceMm, OverwriteFolder, ScoresOut, SummaryAsJson
+from featherseg.cli.options import (
+    FlipsOfImages,
+    NsdToleranceMm,
+    OverwriteFolder,
+    ScoresOut,
+    SummaryAsJson,
+)
 
 if TYPE_CHECKING:
     from featherseg.cli.models import Model
@@ -42,6 +48,7 @@ def evaluate(
     fold: Annotated[
         int | None, typer.Option(help="The fold that was left out for testing.")
     ] = None,
+    flips: FlipsOfImages = None,
     nsd_tolerance_mm: NsdToleranceMm = None,
     stress: Annotated[
         bool, typer.Option("--stress", help="Score again under noise, blur, crops and the like.")
@@ -86,7 +93,7 @@ def evaluate(
     refuse_occupied(out, overwrite)
     dataset = load_dataset(data, layout)
     other = load_dataset(out_of_domain, out_of_domain_layout) if out_of_domain else None
-    opened = open_model(model)
+    opened = open_model(model, flips.value if flips else None)
     chosen = _chosen_split(opened, dataset, subset, split)
     if chosen is not None:
         dataset = _grouped(dataset, chosen)
@@ -201,6 +208,7 @@ def _stamp(model: "Model", dataset: "Dataset", split: "Split | None", subset: Su
             "weights": model.weights,
             "checkpoint_sha256": model.checkpoint_sha256,
             "recipe_sha256": model.recipe_sha256,
+            **({"flips": model.flips} if model.flips else {}),
         },
         excluded=dict(Counter((split.excluded or {}).values())) if split else None,
     )

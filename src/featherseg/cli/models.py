@@ -1,12 +1,13 @@
 """A model for scoring: a bundle or a run, with what it says about its own making."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from featherseg.errors import FeatherSegError
-from featherseg.segment import Segmenter
+from featherseg.runtime.flips import Flips
+from featherseg.segment import Segmenter, with_flips
 from featherseg.storage import sha256_file
 from featherseg.train.files import BEST, LOG_FILE, RUN_FILE, SPLIT_FILE
 from featherseg.types import FROM_SCRATCH
@@ -20,7 +21,8 @@ class Model:
     began with; the hashes are those of the images, the split and the recipe it was made from, and
     of its weights; ``chosen_on`` names the subset that chose its epoch
     and operating point; ``split`` is the split file it keeps, ``fold`` the fold it left out;
-    ``history`` holds an entry for each epoch, ``cost`` pairs of name and value, for a report.
+    ``history`` holds an entry for each epoch, ``cost`` pairs of name and value, for a report;
+    ``flips`` are those that its answers are averaged over.
     """
 
     segmenter: Segmenter
@@ -36,14 +38,20 @@ class Model:
     fold: int | None
     history: tuple[dict[str, Any], ...]
     cost: tuple[tuple[str, str], ...]
+    flips: Flips | None = None
 
 
-def open_model(argument: Path) -> Model:
+def open_model(argument: Path, flips: Flips | None = None) -> Model:
     """Open the bundle or the run in a folder, or zoo:NAME; a run needs the extra `train`."""
-    from featherseg.bundle import MANIFEST_FILE
     from featherseg.cli.options import bundle_folder
 
-    path = bundle_folder(argument)
+    model = _open(bundle_folder(argument))
+    return replace(model, segmenter=with_flips(model.segmenter, flips), flips=flips)
+
+
+def _open(path: Path) -> Model:
+    from featherseg.bundle import MANIFEST_FILE
+
     if (path / MANIFEST_FILE).is_file():
         return _open_bundle(path)
     if (path / RUN_FILE).is_file():

@@ -1,10 +1,23 @@
 """Options that several verbs have, declared once, and what bundle arguments mean."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+
+class Views(StrEnum):
+    """Which flips of an image are run beside it, as `runtime.flips.Flips`."""
+
+    horizontal = "horizontal"
+    both = "both"
+
+
+FlipsOfImages = Annotated[
+    Views | None,
+    typer.Option(help="Average over flips of each image: left-right, or up-down too (slower)."),
+]
 ScoresOut = Annotated[Path, typer.Option(help="Folder for the three files.")]
 OverwriteFolder = Annotated[
     bool, typer.Option("--overwrite", help="Write into a folder that holds files.")

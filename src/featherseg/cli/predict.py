@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from featherseg.cli.options import OverwriteFolder
+from featherseg.cli.options import FlipsOfImages, OverwriteFolder
 
 
 def predict(
@@ -21,6 +21,7 @@ def predict(
         str | None, typer.Option(help="A bundle that came with featherseg; see `featherseg zoo`.")
     ] = None,
     runtime: Annotated[str, typer.Option(help="openvino or onnxruntime.")] = "openvino",
+    flips: FlipsOfImages = None,
     overlay: Annotated[bool, typer.Option("--overlay", help="Also draw each mask.")] = False,
     spacing_mm: Annotated[
         tuple[float, float] | None,
@@ -54,7 +55,7 @@ def predict(
     from featherseg.cli.files import find_images, refuse_occupied
     from featherseg.cli.predictions import plan, predict_images, write_predictions
     from featherseg.measure import check_spacing
-    from featherseg.segment import Segmenter
+    from featherseg.segment import Segmenter, with_flips
 
     if spacing_mm is not None:
         check_spacing(spacing_mm)
@@ -63,6 +64,7 @@ def predict(
     targets = plan(find_images(inputs), out, overlay)
     refuse_occupied(out, overwrite)
     segmenter = Segmenter.from_bundle(loaded, runtime)
+    segmenter = with_flips(segmenter, flips.value if flips else None)
     progress = tracked(targets, "Predicting", len(targets))
     predictions = predict_images(segmenter, loaded, progress, spacing_mm)
     write_predictions(out, predictions)

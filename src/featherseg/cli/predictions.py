@@ -104,6 +104,7 @@ def predict_images(
         "bundle": bundle.id,
         "runtime": segmenter.session.runtime,
         "precision": segmenter.session.precision,
+        "flips": getattr(segmenter.session, "flips", None),
         "labels": list(segmenter.labels),
         "spacing_mm": None if spacing_mm is None else list(spacing_mm),
         "images": images,

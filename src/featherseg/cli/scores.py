@@ -33,6 +33,8 @@ def _headline(summary: Mapping[str, Any]) -> str:
         f"{summary['n_lesion']} with a lesion",
         f"subset {summary['subset'] or 'not stated'}",
     ]
+    if summary["model"].get("flips"):
+        stamps.append(f"flips {summary['model']['flips']}")
     if summary["external"]:
         stamps.append("external data")
     if summary["split_sha256"]:

@@ -171,9 +171,11 @@ def _legend(labels: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _provenance(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    flips = summary["model"].get("flips")
     named = {
         "Model": summary["model"].get("id"),
         "Made by": summary["model"].get("kind"),
+        **({"Test-time flips": flips} if flips else {}),
         "Subset": summary["subset"],
         "Split protocol": summary["protocol"],
         "Split SHA-256": summary["split_sha256"],
