@@ -14,7 +14,7 @@ PACKAGE = Path(featherseg.__file__).parent
 LAYERS = (
     ("cli",),
     ("reproduce",),
-    ("distillation", "grid", "demo"),
+    ("distillation", "crossval", "grid", "demo"),
     ("export", "train", "compress"),
     ("networks", "losses"),
     ("report", "scoring", "stress", "compare", "evaluation", "summary", "operating_point", "audit"),
