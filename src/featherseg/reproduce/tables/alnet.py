@@ -73,7 +73,7 @@ def _ablation(number: int, title: str, lines: tuple[_Ablated, ...]) -> Table:
 
 TABLE_2 = _ablation(
     2,
-    "AL-Net with another encoder, on cells",
+    "AL-Net with another encoder",
     (
         ("RepVGG-A1", "alnet", *_ALNET_SCORES),
         ("ResNet-34", "alnet_resnet34", (0.8960, 0.0147), 21.51, 40.8),
@@ -81,7 +81,7 @@ TABLE_2 = _ablation(
 )
 TABLE_3 = _ablation(
     3,
-    "AL-Net with another context extractor, on cells",
+    "AL-Net with another context extractor",
     (
         ("LR-ASPP", "alnet", *_ALNET_SCORES),
         ("ASPP", "alnet_aspp", (0.8941, 0.0160), 5.39, 42.4),
@@ -89,7 +89,7 @@ TABLE_3 = _ablation(
 )
 TABLE_4 = _ablation(
     4,
-    "AL-Net with another decoder, on cells",
+    "AL-Net with another decoder",
     (
         ("A-Decoder", "alnet", *_ALNET_SCORES),
         ("U-Decoder", "alnet_udecoder", (0.8805, 0.0169), 3.45, 41.1),
@@ -127,7 +127,7 @@ def _timed(recipe: str, place: int) -> tuple[Row, ...]:
 
 TABLE_5 = Table(
     name="alnet-5",
-    title="Parameters of AL-Net and other networks, and the time of one image",
+    title="Size and speed of AL-Net and others",
     source=f"{_PAPER}, Table 5",
     columns=(_PARAMETERS, _TIME),
     parts=tuple(
@@ -193,7 +193,7 @@ TABLE_6 = _comparison(
     "stare",
     "alnet_stare",
     _VESSELS,
-    title="AL-Net and other networks on retinal vessels (STARE)",
+    title="AL-Net and others on retinal vessels",
     note="Six images test; an interval over them is wide.",
 )
 TABLE_7 = _comparison(
@@ -201,7 +201,7 @@ TABLE_7 = _comparison(
     _CELLS,
     _CELL_RECIPE,
     _CONTOURS,
-    title="AL-Net and other networks on cells (ISBI 2012)",
+    title="AL-Net and others on cells",
     note=f"{_INTERIOR} {_UNKNOWN_TEST}",
 )
 TABLE_8 = _comparison(
@@ -209,6 +209,6 @@ TABLE_8 = _comparison(
     "isic2018",
     "alnet_isic2018",
     _SKIN,
-    title="AL-Net and other networks on skin lesions (ISIC 2018)",
+    title="AL-Net and others on skin lesions",
     note=_UNKNOWN_TEST,
 )

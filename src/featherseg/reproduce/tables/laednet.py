@@ -122,7 +122,7 @@ _HEADS: tuple[_Line, ...] = (
 
 TABLE_2 = Table(
     name="laednet-2",
-    title="LAEDNet and other networks on nerves in ultrasound (BP)",
+    title="LAEDNet and others on nerves",
     source=f"{_PAPER}, Table 2",
     columns=(_LB_DSC, _DSC, _IOU, _AUC, _DSC_TARGET, _PARAMETERS, _FPS),
     parts=(Part("bp", _PROTOCOL, _rows("laednet_bp", _BOARD_AND_SCORES, _NERVES)),),
@@ -132,7 +132,7 @@ TABLE_2 = Table(
 
 TABLE_3 = Table(
     name="laednet-3",
-    title="LAEDNet and other networks on breast lesions in ultrasound (BUSI)",
+    title="LAEDNet and others on breast lesions",
     source=f"{_PAPER}, Table 3",
     columns=(_DSC, _IOU, _AUC, _DSC_TARGET, _PARAMETERS, _FPS),
     parts=(Part("busi", _PROTOCOL, _rows("laednet_busi", _SCORES, _BREASTS)),),
@@ -142,7 +142,7 @@ TABLE_3 = Table(
 
 TABLE_4 = Table(
     name="laednet-4",
-    title="LAEDNet and other networks on fetal heads in ultrasound (HC18)",
+    title="LAEDNet and others on fetal heads",
     source=f"{_PAPER}, Table 4",
     columns=(_DSC, _IOU, _AUC, _PARAMETERS, _FPS),
     parts=(Part("hc18", _PROTOCOL, _rows("laednet_hc18", _SCORES, _HEADS)),),
@@ -155,7 +155,7 @@ _NO_PUS = "sampling=all"
 
 TABLE_5 = Table(
     name="laednet-5",
-    title="What squeeze-and-excitation and periodic under-sampling are worth (BP)",
+    title="LAEDNet without its parts",
     source=f"{_PAPER}, Table 5",
     columns=(_LB_DSC, _DSC, _IOU, _AUC, _DSC_TARGET, _PARAMETERS),
     parts=(

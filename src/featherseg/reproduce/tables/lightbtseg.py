@@ -121,7 +121,7 @@ def _compared(model: _Model, scores: _Scores) -> Row:
 
 TABLE_1 = Table(
     name="lightbtseg-1",
-    title="LightBTSeg's student, its teachers and other networks (BUSI, Dataset B)",
+    title="The student, its teachers and others",
     source=f"{_PAPER}, Table I",
     columns=(*_COLUMNS, *_SIZES),
     parts=tuple(
@@ -188,7 +188,7 @@ def _named(classes: tuple[str, ...]) -> str:
 
 TABLE_2 = Table(
     name="lightbtseg-2",
-    title="Teachers trained on one class and scored on another (BUSI, Dataset B)",
+    title="Teachers of one class on another",
     source=f"{_PAPER}, Table II",
     columns=_COLUMNS,
     parts=tuple(
@@ -213,7 +213,7 @@ _UNTAUGHT = Row("No teacher (not in the paper)", _ALONE)
 
 TABLE_3 = Table(
     name="lightbtseg-3",
-    title="The student with one teacher and with two (BUSI, Dataset B)",
+    title="The student of one teacher and of two",
     source=f"{_PAPER}, Table III",
     columns=_COLUMNS,
     parts=tuple(

@@ -47,7 +47,7 @@ _UNET: tuple[_Cell, _Cell] = ((0.929, 0.002), (13.92, 0.34))
 
 TABLE_1 = Table(
     name="lighter-1",
-    title="U-net and other networks on lesions in ultrasound",
+    title="U-net and others on lesions",
     source=f"{_PAPER}, Table 1",
     columns=(_DICE, _HD95),
     parts=(
@@ -82,7 +82,7 @@ TABLE_1 = Table(
 
 TABLE_2 = Table(
     name="lighter-2",
-    title="U-net and its lighter variants on lesions in ultrasound",
+    title="U-net and its lighter variants",
     source=f"{_PAPER}, Table 2",
     columns=(_PARAMETERS, _DICE, _HD95),
     parts=(
@@ -148,7 +148,7 @@ def _step(number: int) -> Row:
 
 TUNING = Table(
     name="lighter-tuning",
-    title="How U-net was tuned, step by step",
+    title="U-net tuned, step by step",
     source=f"{_PAPER}, section 4.2",
     columns=(_DICE,),
     parts=(_part(tuple(_step(number) for number in range(len(_STEPS)))),),
