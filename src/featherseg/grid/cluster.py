@@ -11,7 +11,7 @@ from featherseg.grid.run import Failure
 
 
 def run_on_cluster(
-    address: str, jobs: Sequence[Job], root: Path, show: Show
+    address: str, jobs: Sequence[Job], root: Path, show: Show, *, timeout_s: float = 10
 ) -> tuple[Failure, ...]:
     """Run the jobs on the workers of the Dask scheduler at `address`, each as soon as it can be.
 
@@ -21,7 +21,7 @@ def run_on_cluster(
     from distributed import Client, as_completed
 
     try:
-        client = Client(address, timeout="10s")
+        client = Client(address, timeout=timeout_s)
     except (OSError, ValueError) as error:
         raise RunError(
             f"--cluster {address}: no Dask scheduler answers there ({error}); start one with "

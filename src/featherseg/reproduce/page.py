@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from featherseg.reproduce.collect import read_collected
-from featherseg.reproduce.cost import cost_key, read_costs
+from featherseg.reproduce.cost import COSTS_FILE, cost_key, read_costs
 from featherseg.reproduce.figures import Figure, row_figures
 from featherseg.reproduce.plan import cells, is_trained, row_recipe
 from featherseg.reproduce.scale import SCALES, Scale
@@ -34,13 +34,20 @@ def page(table: Table, folder: Path) -> str:
     if table.notes:
         lines += [*(f"* {note}" for note in table.notes), ""]
     for scale in SCALES.values():
-        lines += [f"## Scale: {scale.name}", "", scale.about, "", *_scale(table, scale, folder)]
+        lines += [f"## Scale: {scale.name}", "", scale.about, "", *_command(table, scale)]
+        if _anything(folder / scale.name) or not _anything(folder):
+            lines += _scale(table, scale, folder / scale.name)
+        else:
+            lines += [f"All cells: {NOT_RUN}.", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _scale(table: Table, scale: Scale, folder: Path) -> Iterator[str]:
-    out = folder / scale.name
-    yield from _command(table, scale)
+def _anything(folder: Path) -> bool:
+    """Whether any training was scored or any cost measured below `folder`."""
+    return any(folder.rglob("*.csv")) or any(folder.rglob(COSTS_FILE))
+
+
+def _scale(table: Table, scale: Scale, out: Path) -> Iterator[str]:
     for part in table.parts:
         yield f"### {part.dataset}"
         yield ""
@@ -55,9 +62,7 @@ def _scale(table: Table, scale: Scale, folder: Path) -> Iterator[str]:
 
 
 def _command(table: Table, scale: Scale) -> Iterator[str]:
-    data = " ".join(
-        f"--data {name}={name.upper()}" for name in dict.fromkeys(p.dataset for p in table.parts)
-    )
+    data = " ".join(f"--data {name}=DIR" for name in dict.fromkeys(p.dataset for p in table.parts))
     yield "```sh"
     yield f"featherseg reproduce {table.name} --scale {scale.name} {data}"
     yield "```"
@@ -95,7 +100,9 @@ def _scores(table: Table, scale: Scale, part: Part, column: Column, out: Path) -
 
 
 def _over(column: Column) -> str:
-    return "mean over all test images" if column.over == "all" else "mean over images with a lesion"
+    return (
+        "mean over all test images" if column.over == "all" else "mean over images with the label"
+    )
 
 
 def _published(value: Published | None) -> str:
