@@ -1,14 +1,29 @@
 """`featherseg train`: a recipe, a data set and a split become a run folder."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from featherseg.datasets.pack import Packed
+    from featherseg.splits import Split
     from featherseg.train.loop import Tick
+    from featherseg.train.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The data and the settings that were asked for."""
+
+    data: Path
+    layout: str | None
+    split: "Split"
+    fold: int | None
+    settings: Sequence[str]
 
 
 def train(
@@ -26,6 +41,13 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change one setting of the recipe."),
     ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=V1,V2,...",
+            help="Train with each value and choose on validation images; several make a grid.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")
     ] = False,
@@ -35,6 +57,10 @@ def train(
     The folder holds weights, curves, log and all that export needs. An interrupted run goes on
     with the same command and --resume, and ends with the weights it would have had.
 
+    The recipe `auto` is chosen from the training images and this machine, and written with its
+    reasons to OUT/auto.yaml. --sweep trains OUT/KEY=V1, OUT/KEY=V2, ... and says which one
+    validates best; finished ones are not trained again.
+
     Examples:
 
     featherseg train simplified_unet --data BUSI --layout busi --split split.json --out runs/first
@@ -42,29 +68,109 @@ def train(
 
     featherseg train lighter_unet --data busi256.pack --split split.json --out runs/lighter
     --set network=lighter_unet_128 --set augment.affine=0
+
+    featherseg train auto --data DIR --layout folder --split split.json --out runs/auto
+
+    featherseg train lighter_unet --data DIR --split split.json --out runs/decay
+    --sweep weight_decay=1e-2,1e-3,1e-4,1e-5,0
     """
     from featherseg.extras import require
 
     require("train", "evaluate")
-    from featherseg.cli.console import tracked
+    from featherseg.cli.sweep import finish_sweep, plan_sweep, run_sweep
     from featherseg.splits import load_split, subset
-    from featherseg.train.data import packed_for, provenance_of
-    from featherseg.train.loop import check_folder, fit
+    from featherseg.train.auto import AUTO
+    from featherseg.train.data import provenance_of
+    from featherseg.train.loop import check_folder
     from featherseg.train.recipe import load_recipe
 
-    chosen = load_recipe(recipe, settings or [])
+    if recipe == AUTO or sweep:
+        _refuse_several_processes()
     made = load_split(split)
-    subsets = {name: subset(made, name, fold) for name in ("train", "validation")}
-    check_folder(out, chosen, resume)
-    packed = packed_for(
-        chosen, data, layout, made, progress=lambda cases: tracked(cases, "packing")
-    )
     provenance = provenance_of(made, split, fold)
-    with training_progress() as tell:
-        fit(chosen, packed, subsets, out, resume=resume, provenance=provenance, progress=tell)
-    folder = data if data.is_dir() else "DIR"
+    given = _Given(data, layout, made, fold, settings or [])
+    source = _auto_file(given, out, resume, bool(sweep)) if recipe == AUTO else recipe
+    fit_into = _fitting(given, provenance, resume=resume)
+    folder = out
+    if sweep:
+        planned = plan_sweep(source, given.settings, sweep, subset(made, "validation", fold))
+        results = run_sweep(planned, out, fit_into, provenance, resume=resume)
+        folder = out / finish_sweep(results, planned, out, (recipe, given.settings))
+    else:
+        chosen = load_recipe(source, given.settings)
+        check_folder(out, chosen, resume)
+        fit_into(chosen, out)
+    where = data if data.is_dir() else "DIR"
     held = "" if fold is None else f" --fold {fold}"
-    _say_next(out, f"--data {folder} --layout {made.layout} --split {split}{held}")
+    _say_next(folder, f"--data {where} --layout {made.layout} --split {split}{held}")
+
+
+def _refuse_several_processes() -> None:
+    """What reads the machine, or chooses among runs, is done once and not by each process."""
+    from torch import distributed
+
+    from featherseg.errors import RunError
+
+    if distributed.is_torchelastic_launched():
+        raise RunError(
+            "the recipe auto and --sweep are for a single process, not for torchrun; write the "
+            "recipe first (featherseg recipes auto ... > auto.yaml) and train each value by --set"
+        )
+
+
+def _auto_file(given: _Given, out: Path, resume: bool, is_sweep: bool) -> str:
+    """OUT/auto.yaml: as it stands where runs go on or join a sweep, else chosen now."""
+    from featherseg.cli.auto import choose_recipe
+    from featherseg.storage import write_text
+    from featherseg.train.files import AUTO_FILE
+    from featherseg.train.loop import check_folder
+
+    path = out / AUTO_FILE
+    if not (path.is_file() and (resume or is_sweep)):
+        chosen, text = choose_recipe(
+            given.data, given.layout, given.split, fold=given.fold, settings=given.settings
+        )
+        if not is_sweep:
+            check_folder(out, chosen, resume)
+        write_text(path, text)
+    return str(path)
+
+
+def _fitting(
+    given: _Given, provenance: "Mapping[str, Any]", *, resume: bool
+) -> "Callable[[Recipe, Path], None]":
+    """A function that trains a recipe into a folder; data are packed once for all of one size."""
+    from featherseg.cli.console import tracked
+    from featherseg.splits import subset
+    from featherseg.train.data import packed_for
+    from featherseg.train.loop import fit
+
+    subsets = {name: subset(given.split, name, given.fold) for name in ("train", "validation")}
+    packs: dict[object, Packed] = {}
+
+    def fit_into(recipe: "Recipe", folder: Path) -> None:
+        size = (recipe.input_size, recipe.in_channels)
+        if size not in packs:
+            packs.clear()
+            packs[size] = packed_for(
+                recipe,
+                given.data,
+                given.layout,
+                given.split,
+                lambda cases: tracked(cases, "packing"),
+            )
+        with training_progress() as tell:
+            fit(
+                recipe,
+                packs[size],
+                subsets,
+                folder,
+                resume=resume,
+                provenance=provenance,
+                progress=tell,
+            )
+
+    return fit_into
 
 
 def _say_next(out: Path, given: str) -> None:

@@ -5,3 +5,5 @@ SPLIT_FILE = "split.json"
 LOG_FILE = "log.jsonl"
 RUN_FILE = "run.json"
 BEST = "best.safetensors"
+# The recipe that `featherseg train auto` chose, with its reasons.
+AUTO_FILE = "auto.yaml"
