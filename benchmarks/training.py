@@ -24,10 +24,12 @@ from torch import Tensor, nn
 from featherseg.losses import weight_balance
 from featherseg.networks import build_network
 from featherseg.runtime.cpu import available_cores, capabilities
-from featherseg.train.augment import augment
-from featherseg.train.loader import Samples, augment_random
+from featherseg.train.augment import apply_changes, draw_changes
+from featherseg.train.loader import Samples
+from featherseg.train.objective import Batch as Drawn
 from featherseg.train.precision import pick_device, pick_precision
 from featherseg.train.recipe import load_recipe
+from featherseg.train.sampling import augment_random
 
 _BASELINE = "eager f32"
 _WARM_UP = 2
@@ -48,8 +50,11 @@ def contenders(name: str, size: int, batch_size: int) -> dict[str, Step]:
     steps = count()
 
     def augmented() -> Batch:
-        drawn = samples.batch(np.arange(batch_size))
-        return augment(*drawn, recipe.augment, augment_random(0, next(steps)))
+        drawn = Drawn(*samples.batch(np.arange(batch_size)))
+        random = augment_random(0, next(steps))
+        turns = np.zeros(batch_size, np.int64)
+        drawn = apply_changes(drawn, draw_changes(turns, (size, size), recipe.augment, random))
+        return drawn.images, drawn.masks
 
     return {
         _BASELINE: training_step(name, lambda: plain, device, "32-true", channels_last=False),

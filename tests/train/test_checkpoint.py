@@ -20,6 +20,7 @@ from featherseg.train.checkpoint import (
     Progress,
     load_checkpoint,
     load_weights,
+    restore,
     save_checkpoint,
     save_weights,
 )
@@ -45,12 +46,20 @@ def step(network: nn.Module, optimizer: Adam) -> None:
     optimizer.zero_grad()
 
 
+def restored(folder: Path, network: nn.Module, optimizer: Adam) -> Progress | None:
+    found = load_checkpoint(folder)
+    if found is None:
+        return None
+    restore(found[1], {"model": network}, optimizer)
+    return found[0]
+
+
 def test_everything_comes_back(tmp_path: Path) -> None:
     network, optimizer = trained(0)
     done = replace(FRESH, epoch=3, step=9, history=({"epoch": 3, "loss": 0.1},), best={"epoch": 3})
-    save_checkpoint(tmp_path, network, optimizer, done)
+    save_checkpoint(tmp_path, {"model": network}, optimizer, done)
     other, other_optimizer = trained(1, steps=0)
-    assert load_checkpoint(tmp_path, other, other_optimizer) == done
+    assert restored(tmp_path, other, other_optimizer) == done
     for _ in range(2):
         step(network, optimizer)
         step(other, other_optimizer)
@@ -59,7 +68,8 @@ def test_everything_comes_back(tmp_path: Path) -> None:
 
 
 def test_no_checkpoint_is_none(tmp_path: Path) -> None:
-    assert load_checkpoint(tmp_path, *trained(0, steps=0)) is None
+    network, optimizer = trained(0, steps=0)
+    assert restored(tmp_path, network, optimizer) is None
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text", "gone"])
@@ -67,18 +77,18 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_message(
     damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     network, optimizer = trained(0)
-    save_checkpoint(tmp_path, network, optimizer, replace(FRESH, epoch=1))
-    save_checkpoint(tmp_path, network, optimizer, replace(FRESH, epoch=2))
+    save_checkpoint(tmp_path, {"model": network}, optimizer, replace(FRESH, epoch=1))
+    save_checkpoint(tmp_path, {"model": network}, optimizer, replace(FRESH, epoch=2))
     _damage(tmp_path / LAST, damage)
     with caplog.at_level(logging.WARNING):
-        done = load_checkpoint(tmp_path, network, optimizer)
+        done = restored(tmp_path, network, optimizer)
     assert done is not None
     assert done.epoch == 1
     assert damage == "gone" or "last.safetensors is damaged" in caplog.text
     _damage(tmp_path / PREVIOUS, "cut")
     if damage != "gone":
         with pytest.raises(RunError, match="there is no good one before it"):
-            load_checkpoint(tmp_path, network, optimizer)
+            restored(tmp_path, network, optimizer)
 
 
 def _damage(path: Path, kind: str) -> None:
@@ -96,20 +106,20 @@ def _damage(path: Path, kind: str) -> None:
 
 def test_a_full_disk_is_one_clear_error_and_the_old_checkpoint_stays(tmp_path: Path) -> None:
     network, optimizer = trained(0)
-    save_checkpoint(tmp_path, network, optimizer, replace(FRESH, epoch=1))
+    save_checkpoint(tmp_path, {"model": network}, optimizer, replace(FRESH, epoch=1))
     before = (tmp_path / LAST).read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
     try:
         with pytest.raises(StorageError, match=r"cannot write .*last\.safetensors: File too large"):
-            save_checkpoint(tmp_path, network, optimizer, replace(FRESH, epoch=2))
+            save_checkpoint(tmp_path, {"model": network}, optimizer, replace(FRESH, epoch=2))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
     assert (tmp_path / LAST).read_bytes() == before
     assert os.listdir(tmp_path) == [LAST]
-    assert load_checkpoint(tmp_path, network, optimizer) == replace(FRESH, epoch=1)
+    assert restored(tmp_path, network, optimizer) == replace(FRESH, epoch=1)
 
 
 def test_weights_alone(tmp_path: Path) -> None:

@@ -1,44 +1,12 @@
-"""Batches: every image once an epoch, in an order made of (seed, epoch)."""
+"""Batches: what deployment makes of the same pixels, and all of them."""
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from featherseg.preprocess import Preprocessing, normalize
-from featherseg.train.loader import (
-    batch_count,
-    epoch_order,
-    in_order,
-    seed_network,
-    to_samples,
-)
+from featherseg.train.loader import in_order, to_samples
 from tests.train.blobs import blob_pack
-
-
-@given(
-    count=st.integers(2, 70),
-    batch_size=st.integers(2, 16),
-    seed=st.integers(0, 5),
-    epoch=st.integers(1, 5),
-)
-def test_an_epoch_holds_each_image_once(count: int, batch_size: int, seed: int, epoch: int) -> None:
-    batches = epoch_order(count, batch_size, seed, epoch)
-    assert sorted(np.concatenate(batches).tolist()) == list(range(count))
-    sizes = {len(batch) for batch in batches}
-    assert max(sizes) <= batch_size
-    assert max(sizes) - min(sizes) <= 1
-    assert min(sizes) >= 2 or batch_size == 2 or count < 4
-    assert len(batches) == batch_count(count, batch_size)
-
-
-def test_order_depends_on_seed_and_epoch_alone() -> None:
-    def order(seed: int, epoch: int) -> tuple[int, ...]:
-        return tuple(int(i) for batch in epoch_order(40, 8, seed, epoch) for i in batch)
-
-    assert order(0, 1) == order(0, 1)
-    assert len({order(*key) for key in ((0, 1), (0, 2), (1, 1), (1, 2))}) == 4
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -59,10 +27,7 @@ def test_in_order_gives_everything() -> None:
     assert torch.equal(torch.cat([masks for _, masks in batches]), torch.from_numpy(pack.masks))
 
 
-def test_network_seeds_differ_by_step() -> None:
-    drawn = []
-    for seed, step in ((0, 0), (0, 1), (1, 0), (0, 0)):
-        seed_network(seed, step)
-        drawn.append(float(torch.rand(1)))
-    assert drawn[0] == drawn[3]
-    assert len(set(drawn)) == 3
+def test_processes_share_the_batches() -> None:
+    samples = to_samples(blob_pack(35, (16, 16)), torch.device("cpu"))
+    parts = [[len(masks) for _, masks in in_order(samples, each, 2)] for each in range(2)]
+    assert parts == [[16, 3], [16]]

@@ -1,8 +1,11 @@
 """Augmentation of a whole batch on its own device: one warp and one intensity step.
 
 The random numbers are a few an image and come from a numpy generator made of (seed, step), so
-that a resumed run, and every device, draws the same.
+that a resumed run, and every device, draws the same. They are drawn for a whole batch at once:
+a process that works on a part of the batch takes its part of them.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,35 +13,96 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from featherseg.train.objective import Batch
 from featherseg.train.sections import Augment
 
 _Matrices = NDArray[np.float64]
 
+# Maps (x, y) of the output to (x, y) of the input, in pixels about the image's middle: the
+# square's four turns, and each of them after a horizontal flip.
+SYMMETRIES: _Matrices = np.array(
+    [
+        [[1, 0], [0, 1]],
+        [[0, -1], [1, 0]],
+        [[-1, 0], [0, -1]],
+        [[0, 1], [-1, 0]],
+        [[-1, 0], [0, 1]],
+        [[0, 1], [1, 0]],
+        [[1, 0], [0, -1]],
+        [[0, -1], [-1, 0]],
+    ],
+    np.float64,
+)
 
-def augment(
-    images: Tensor, masks: Tensor, settings: Augment, random: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Change float32 images (N, C, H, W) in [0, 1] and integer masks (N, H, W) alike.
 
-    Images are sampled bilinearly, masks by nearest neighbor; what comes in from outside is 0
-    in both. Nothing is drawn for the settings that are 0.
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """What is done to each of N images; None where nothing is.
+
+    ``maps`` (N, 2, 3) takes output to input coordinates (x, y), each from -1 to 1.
+    ``intensities`` (N, 3) holds the logarithm of a power, contrast and brightness.
     """
+
+    maps: _Matrices | None
+    intensities: NDArray[np.float64] | None
+
+    def of(self, part: slice) -> "Changes":
+        """Those of some of the images."""
+        maps = None if self.maps is None else self.maps[part]
+        return Changes(maps, None if self.intensities is None else self.intensities[part])
+
+
+def draw_changes(
+    turns: NDArray[np.int64],
+    size: tuple[int, int],
+    settings: Augment,
+    random: np.random.Generator,
+) -> Changes:
+    """Draw for one batch of images of `size` (height, width).
+
+    `turns` (N,) says in which of `SYMMETRIES` each image is first shown; what is drawn acts on
+    that. Nothing is drawn for the settings that are 0.
+    """
+    maps = intensities = None
     if settings.horizontal_flip or settings.vertical_flip or settings.affine:
-        maps = draw_maps(len(images), (images.shape[2], images.shape[3]), settings, random)
-        images, masks = warp(images, masks, maps)
+        maps = draw_maps(len(turns), size, settings, random)
+    if settings.symmetries > 1:
+        first = np.broadcast_to(np.eye(2, 3), (len(turns), 2, 3)) if maps is None else maps
+        maps = _in_unit_coordinates(SYMMETRIES[turns], size) @ first
     if settings.brightness or settings.contrast or settings.gamma:
-        images = change_intensity(images, settings, random)
-    return images, masks
+        limits = np.array((settings.gamma, settings.contrast, settings.brightness))
+        intensities = random.uniform(-1.0, 1.0, (len(turns), 3)) * limits
+    return Changes(maps, intensities)
 
 
-def warp(images: Tensor, masks: Tensor, maps: _Matrices) -> tuple[Tensor, Tensor]:
-    """Sample both at `maps` (N, 2, 3): output to input coordinates (x, y), each in [-1, 1]."""
+def apply_changes(batch: Batch, changes: Changes) -> Batch:
+    """Change images in [0, 1], masks and planes alike; only images change in intensity.
+
+    Images and planes are sampled bilinearly, masks by nearest neighbor; what comes in from
+    outside is 0 in all of them.
+    """
+    if changes.maps is not None:
+        batch = warp(batch, changes.maps)
+    if changes.intensities is None:
+        return batch
+    images = change_intensity(batch.images, changes.intensities)
+    return Batch(images, batch.masks, batch.planes)
+
+
+def warp(batch: Batch, maps: _Matrices) -> Batch:
+    """Sample images, masks and planes at `maps` (N, 2, 3), as in `Changes`."""
+    images = batch.images
     theta = torch.from_numpy(maps).to(images.device, images.dtype)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    warped = F.grid_sample(images, grid, mode="bilinear", align_corners=False)
-    planes = masks.unsqueeze(1).to(images.dtype)
-    moved = F.grid_sample(planes, grid, mode="nearest", align_corners=False)
-    return warped, moved.squeeze(1).to(masks.dtype)
+    masks = batch.masks.unsqueeze(1).to(images.dtype)
+    moved = F.grid_sample(masks, grid, mode="nearest", align_corners=False)
+    return Batch(
+        F.grid_sample(images, grid, mode="bilinear", align_corners=False),
+        moved.squeeze(1).to(batch.masks.dtype),
+        None
+        if batch.planes is None
+        else F.grid_sample(batch.planes, grid, mode="bilinear", align_corners=False),
+    )
 
 
 def draw_maps(
@@ -80,11 +144,9 @@ def _in_unit_coordinates(linear: _Matrices, size: tuple[int, int]) -> _Matrices:
     return linear * sides[None, None, :] / sides[None, :, None]
 
 
-def change_intensity(images: Tensor, settings: Augment, random: np.random.Generator) -> Tensor:
+def change_intensity(images: Tensor, intensities: NDArray[np.float64]) -> Tensor:
     """Gamma, contrast about each image's mean, brightness; the result is cut to [0, 1]."""
-    limits = np.array((settings.gamma, settings.contrast, settings.brightness))
-    drawn = random.uniform(-1.0, 1.0, (len(images), 3)) * limits
-    changes = torch.from_numpy(drawn).to(images.device, images.dtype)
+    changes = torch.from_numpy(intensities).to(images.device, images.dtype)
     gamma, contrast, brightness = changes.view(-1, 3, 1, 1, 1).unbind(dim=1)
     bent = images.clamp(0, 1).pow(gamma.exp())
     mean = bent.mean(dim=(1, 2, 3), keepdim=True)

@@ -1,15 +1,17 @@
 """Checkpoints: one safetensors file with everything a run needs to go on.
 
-Tensors are named ``model.NAME`` and ``optimizer.PARAMETER.STATE``; the header's metadata holds
-the progress as JSON and a SHA-256 of both. The checkpoint before the last is kept, and used
-when the last is damaged. No pickle is written or read.
+Tensors are named ``MODULE.NAME`` and ``optimizer.MODULE.PARAMETER.STATE``; the modules are the
+network ("model"), the average of its weights ("average") and teachers that learn on
+("teacher.0", ...). The header's metadata holds the progress as JSON and a SHA-256 of both. The
+checkpoint before the last is kept, and used when the last is damaged. No pickle is written or
+read.
 """
 
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,10 @@ from featherseg.storage import replacing, write_bytes
 
 LAST = "last.safetensors"
 PREVIOUS = "last.previous.safetensors"
-_FORMAT = "featherseg-checkpoint-1"
+_FORMAT = "featherseg-checkpoint-2"
 _log = logging.getLogger(__name__)
+
+Modules = Mapping[str, nn.Module]
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,18 @@ class Progress:
 
 
 def save_checkpoint(
-    folder: Path, network: nn.Module, optimizer: Optimizer, progress: Progress
+    folder: Path, modules: Modules, optimizer: Optimizer, progress: Progress
 ) -> None:
     """Write `last.safetensors`, keeping the one that stood there as the previous one.
 
     Raises StorageError when it cannot be written; both files are then as before.
     """
-    tensors = {f"model.{name}": _plain(value) for name, value in network.state_dict().items()}
-    for name, state in _optimizer_state(network, optimizer).items():
+    tensors = {
+        f"{key}.{name}": _plain(value)
+        for key, module in modules.items()
+        for name, value in module.state_dict().items()
+    }
+    for name, state in _optimizer_state(modules, optimizer).items():
         tensors.update({f"optimizer.{name}.{key}": _plain(item) for key, item in state.items()})
     text = json.dumps(asdict(progress), allow_nan=False)
     metadata = {"format": _FORMAT, "progress": text, "sha256": _digest(tensors, text)}
@@ -64,8 +72,8 @@ def save_checkpoint(
             os.replace(folder / LAST, folder / PREVIOUS)
 
 
-def load_checkpoint(folder: Path, network: nn.Module, optimizer: Optimizer) -> Progress | None:
-    """Restore the last good checkpoint; None where the run has none yet.
+def load_checkpoint(folder: Path) -> tuple[Progress, dict[str, Tensor]] | None:
+    """The last good checkpoint: its progress and what `restore` takes; None where there is none.
 
     A damaged last checkpoint is passed over, with a warning in the log, when the previous one
     is good; RunError when neither is.
@@ -81,11 +89,22 @@ def load_checkpoint(folder: Path, network: nn.Module, optimizer: Optimizer) -> P
             continue
         if reasons:
             _log.warning("%s; going on from epoch %d, the one before it", *reasons, progress.epoch)
-        _restore(network, optimizer, tensors)
-        return progress
+        return progress, tensors
     if reasons:
         raise RunError(f"{reasons[0]} and there is no good one before it; train again from start")
     return None
+
+
+def restore(tensors: Mapping[str, Tensor], modules: Modules, optimizer: Optimizer) -> None:
+    """Put a checkpoint's tensors into the modules and the optimizer that it was saved of."""
+    for key, module in modules.items():
+        module.load_state_dict(_below(f"{key}.", tensors))
+    for name, parameter in _parameters(modules):
+        states = _below(f"optimizer.{name}.", tensors)
+        if states:
+            optimizer.state[parameter] = {
+                state: _like(value, parameter) for state, value in states.items()
+            }
 
 
 def save_weights(path: Path, network: nn.Module) -> None:
@@ -125,29 +144,28 @@ def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
     return digest.hexdigest()
 
 
-def _optimizer_state(network: nn.Module, optimizer: Optimizer) -> dict[str, dict[str, Tensor]]:
+def _optimizer_state(modules: Modules, optimizer: Optimizer) -> dict[str, dict[str, Tensor]]:
     """The optimizer's tensors by parameter name."""
     return {
         name: dict(optimizer.state[parameter])
-        for name, parameter in network.named_parameters()
+        for name, parameter in _parameters(modules)
         if parameter in optimizer.state
     }
 
 
-def _restore(network: nn.Module, optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    model = {
-        name.removeprefix("model."): value
+def _parameters(modules: Modules) -> Iterator[tuple[str, nn.Parameter]]:
+    """All parameters under the names that they have in a checkpoint."""
+    for key, module in modules.items():
+        for name, parameter in module.named_parameters():
+            yield f"{key}.{name}", parameter
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value
         for name, value in tensors.items()
-        if name.startswith("model.")
+        if name.startswith(prefix)
     }
-    network.load_state_dict(model)
-    for name, parameter in network.named_parameters():
-        prefix = f"optimizer.{name}."
-        optimizer.state[parameter] = {
-            key.removeprefix(prefix): _like(value, parameter)
-            for key, value in tensors.items()
-            if key.startswith(prefix)
-        }
 
 
 def _like(value: Tensor, parameter: Tensor) -> Tensor:

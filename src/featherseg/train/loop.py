@@ -4,54 +4,54 @@ A run folder holds ``recipe.yaml`` and ``split.json``, after each epoch ``log.js
 ``last.safetensors`` and ``best.safetensors``, and at the end what `outcome` writes.
 """
 
-import json
 import math
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from featherseg.datasets.pack import Packed
-from featherseg.errors import RunError
+from featherseg.errors import DivergedError, RunError
 from featherseg.losses import LOSSES
 from featherseg.networks import build_network
-from featherseg.storage import locked, write_json, write_text
-from featherseg.train.augment import augment
+from featherseg.train.augment import apply_changes, draw_changes
+from featherseg.train.average import averaged, update_average
 from featherseg.train.checkpoint import (
     Progress,
     load_checkpoint,
     load_weights,
+    restore,
     save_checkpoint,
     save_weights,
 )
-from featherseg.train.files import BEST, LOG_FILE, RECIPE_FILE, SPLIT_FILE
-from featherseg.train.inputs import check_inputs, data_sha256, resolved_options
-from featherseg.train.loader import (
-    Samples,
-    augment_random,
-    batch_count,
-    epoch_order,
-    in_order,
-    seed_network,
-    to_samples,
+from featherseg.train.distributed import (
+    is_first,
+    part_of,
+    shared_batch_norm,
+    start_fabric,
+    sum_of_all,
 )
-from featherseg.train.objective import Batch, Objective, hard_objective
+from featherseg.train.files import BEST, LOG_FILE, RECIPE_FILE, SPLIT_FILE
+from featherseg.train.folder import check_folder, held, write_log
+from featherseg.train.inputs import check_inputs, data_sha256, of_classes, resolved_options
+from featherseg.train.loader import Samples, in_order, to_samples
+from featherseg.train.objective import Batch, Objective, make_objective
 from featherseg.train.outcome import write_outcome
-from featherseg.train.precision import Precision, pick_device, pick_precision
-from featherseg.train.recipe import Recipe, load_recipe, recipe_sha256, to_yaml
+from featherseg.train.precision import peak_memory_mb, pick_device, pick_precision
+from featherseg.train.recipe import Recipe, recipe_sha256
+from featherseg.train.sampling import Places, augment_random, epoch_batches, seed_network
 from featherseg.train.schedule import learning_rate, stops_early
+from featherseg.train.teachers import Folders, check_teachers, describe_teachers
 from featherseg.train.validate import validate
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-# What a run that was killed while it wrote a file leaves (storage.replacing).
-_HALF_WRITTEN = ".*.tmp"
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,50 @@ class Tick:
     validation_dice: float | None
 
 
+class _Learner(nn.Module):
+    """All that learns, as one module that gives the loss: Fabric handles its gradients."""
+
+    def __init__(self, network: nn.Module, objective: Objective) -> None:
+        super().__init__()
+        self.network = network
+        self.trained = nn.ModuleList(objective.trained)
+        self.loss = objective.loss
+
+    def forward(self, images: Tensor, masks: Tensor, planes: Tensor | None) -> Tensor:
+        return self.loss(self.network, Batch(images, masks, planes))
+
+
 @dataclass(frozen=True, eq=False)
 class _Training:
-    """What the loop works with; `network` and `optimizer` are Fabric's wrappers."""
+    """What the loop works with; `learner` and `optimizer` are Fabric's wrappers.
+
+    ``average`` is the moving average of the network's weights, None where the recipe wants none.
+    """
 
     recipe: Recipe
     out: Path
     fabric: "Fabric"
-    network: Any
-    optimizer: Any
+    network: nn.Module
+    average: nn.Module | None
     objective: Objective
+    learner: Any
+    optimizer: Any
     train: Samples
     validation: Samples
+    is_positive: NDArray[np.bool_]
     tell: Callable[[Tick], None]
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network whose weights are validated and kept."""
+        return self.average or self.network
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What a checkpoint holds."""
+        average = {} if self.average is None else {"average": self.average}
+        teachers = {f"teacher.{n}": each for n, each in enumerate(self.objective.trained)}
+        return {"model": self.network, **average, **teachers}
 
 
 def fit(
@@ -93,98 +124,158 @@ def fit(
     *,
     resume: bool = False,
     provenance: Mapping[str, Any] | None = None,
+    teachers: Folders | None = None,
     progress: Callable[[Tick], None] | None = None,
 ) -> Path:
     """Train a network and give its run folder `out`.
 
-    `subsets` names the cases of "train" and "validation". `provenance` may hold `protocol`,
-    `split_sha256`, `fold` and `split` (the split file's content). With `resume` an interrupted
-    run goes on from its last checkpoint and ends with the weights it would have had, bit for
-    bit on the same processor with the same number of threads.
+    `subsets` names the cases of "train" and "validation"; the recipe's `classes` limit both, and
+    with `select` "last_epoch" validation may be empty. `provenance` may hold `protocol`,
+    `split_sha256`, `fold` and `split` (the split file's content), and where validation is empty
+    `operating_point` and `operating_point_chosen_on`. `teachers` names run folders for the
+    recipe's teachers. With `resume` an interrupted run goes on from its last checkpoint and ends
+    with the weights it would have had, bit for bit on the same processor with the same number
+    of threads.
 
     Raises RecipeError and DataError where recipe and data do not fit, RunError for a folder
-    that is in the way, a resumed run whose recipe or data changed, and a loss that is not
-    finite, StorageError for a full disk or a folder that another process trains in.
+    that is in the way, a resumed run whose recipe, data or teachers changed, and a loss that is
+    not finite, StorageError for a full disk or a folder that another process trains in.
     """
-    out = Path(out)
+    out, given = Path(out), provenance or {}
+    subsets = of_classes(recipe, data, subsets)
     check_inputs(recipe, data, subsets)
+    check_teachers(recipe, teachers, data, given)
     check_folder(out, recipe, resume)
-    with locked(out, "training"):
-        for leftover in out.glob(_HALF_WRITTEN):
-            leftover.unlink()
-        write_text(out / RECIPE_FILE, to_yaml(recipe))
-        if provenance and "split" in provenance:
-            write_json(out / SPLIT_FILE, provenance["split"])
-        parts = {name: data.select(subsets[name]) for name in ("train", "validation")}
-        training, network = _prepare(recipe, parts, out, progress or (lambda _: None))
-        fresh = Progress(recipe_sha256(recipe), data_sha256(data, subsets))
-        done = _resumed(training, network, fresh)
-        done = _train(training, network, done)
-        load_weights(out / BEST, network)
-        write_outcome(out, recipe, parts, training.network, done=done, provenance=provenance or {})
+    with held(out, recipe, given):
+        parts = {name: data.select(ids) for name, ids in subsets.items()}
+        known = describe_teachers(recipe, teachers)
+        training = _prepare(recipe, parts, out, teachers, progress or (lambda _: None))
+        fresh = Progress(recipe_sha256(recipe), data_sha256(data, subsets, known))
+        done = _train(training, _resumed(training, fresh))
+        if is_first():
+            network = training.network
+            load_weights(out / BEST, network)
+            with training.fabric.autocast():
+                write_outcome(
+                    out, recipe, parts, network, done=done, provenance=given, teachers=known
+                )
+        training.fabric.barrier()
     return out
 
 
-def _train(training: _Training, network: nn.Module, done: Progress) -> Progress:
+def _train(training: _Training, done: Progress) -> Progress:
     """The loop over epochs, from where `done` stands to the end."""
     recipe = training.recipe
     for epoch in range(done.epoch + 1, recipe.epochs + 1):
-        losses = [entry["validation_loss"] for entry in done.history]
+        # Without validation only their number counts (see `check_inputs`).
+        losses = [entry.get("validation_loss", math.nan) for entry in done.history]
         if stops_early(losses, recipe.early_stop):
             break
         start = time.perf_counter()
         lr = learning_rate(losses, recipe)
         for group in training.optimizer.param_groups:
             group["lr"] = lr
-        steps = batch_count(len(training.train), recipe.batch_size)
-        train_loss = _train_epoch(training, epoch, done)
-        scores = validate(training.network, in_order(training.validation), LOSSES[recipe.loss])
-        _finite(scores.loss, f"the validation of epoch {epoch}", training.out)
+        batches = epoch_batches(training.is_positive, recipe, epoch)
+        train_loss = _train_epoch(training, epoch, batches, done)
+        trained = time.perf_counter()
+        scores = _validate(training, epoch)
         entry = {
             "epoch": epoch,
-            "step": done.step + steps,
+            "step": done.step + len(batches),
             "lr": lr,
             "train_loss": train_loss,
-            "validation_loss": scores.loss,
-            "validation_dice": scores.dice,
+            **scores,
             "seconds": round(time.perf_counter() - start, 3),
+            "images_per_s": round(sum(map(len, batches)) / (trained - start), 2),
+            "peak_memory_mb": peak_memory_mb(training.fabric.device),
         }
-        done = _keep(training, network, done, entry)
-        training.tell(Tick(epoch, recipe.epochs, steps, steps, train_loss, scores.dice))
+        done = _keep(training, done, entry)
+        steps, dice = len(batches), scores.get("validation_dice")
+        training.tell(Tick(epoch, recipe.epochs, steps, steps, train_loss, dice))
     return done
 
 
-def _train_epoch(training: _Training, epoch: int, done: Progress) -> float:
+def _train_epoch(
+    training: _Training, epoch: int, batches: Sequence[Places], done: Progress
+) -> float:
     """The steps of one epoch; the mean loss of its images."""
-    recipe = training.recipe
-    batches = epoch_order(len(training.train), recipe.batch_size, recipe.seed, epoch)
-    dice = done.history[-1]["validation_dice"] if done.history else None
+    dice = done.history[-1].get("validation_dice") if done.history else None
     training.network.train()
     total = 0.0
-    for number, places in enumerate(batches, start=1):
+    for number, entries in enumerate(batches, start=1):
         step = done.step + number
-        images, masks = training.train.batch(places)
-        random = augment_random(recipe.seed, step)
-        images, masks = augment(images, masks, recipe.augment, random)
-        seed_network(recipe.seed, step)
-        batch = Batch(images.contiguous(memory_format=torch.channels_last), masks)
-        loss = training.objective.loss(training.network, batch)
-        value = _finite(float(loss.detach()), f"step {step} (epoch {epoch})", training.out)
-        training.optimizer.zero_grad()
-        training.fabric.backward(loss)
-        training.optimizer.step()
-        total += value * len(places)
-        training.tell(Tick(epoch, recipe.epochs, number, len(batches), value, dice))
-    return total / len(training.train)
+        loss = _step(training, entries, step, f"step {step} (epoch {epoch})")
+        total += loss * len(entries)
+        training.tell(Tick(epoch, training.recipe.epochs, number, len(batches), loss, dice))
+    return total / sum(map(len, batches))
 
 
-def _keep(
-    training: _Training, network: nn.Module, done: Progress, entry: dict[str, Any]
-) -> Progress:
+def _step(training: _Training, entries: Places, step: int, where: str) -> float:
+    """One step of the optimizer; the mean loss of the batch, of which this process sees a part."""
+    recipe, fabric = training.recipe, training.fabric
+    part = part_of(len(entries), fabric.global_rank, fabric.world_size)
+    turns, places = np.divmod(entries, len(training.train))
+    size = recipe.input_size
+    random = augment_random(recipe.seed, step)
+    changes = draw_changes(turns, size, recipe.augment, random).of(part)
+    batch = apply_changes(_batch(training, places[part]), changes)
+    seed_network(recipe.seed, step, fabric.global_rank)
+    with shared_batch_norm(fabric.world_size):
+        loss = training.learner(
+            batch.images.contiguous(memory_format=torch.channels_last), batch.masks, batch.planes
+        )
+    # A loss is the mean of one value an image, and gradients are averaged over the processes.
+    share = (part.stop - part.start) / len(entries)
+    value = _finite(float(sum_of_all(fabric, loss.detach() * share)), where, training.out)
+    training.optimizer.zero_grad()
+    fabric.backward(loss * (share * fabric.world_size))
+    if recipe.clip_norm is not None:
+        norm = fabric.clip_gradients(
+            training.learner,
+            training.optimizer,
+            max_norm=recipe.clip_norm,
+            error_if_nonfinite=False,
+        )
+        assert norm is not None
+        _finite(float(norm), f"{where}, in the gradient's norm", training.out)
+    training.optimizer.step()
+    if training.average is not None and recipe.ema is not None:
+        update_average(training.average, training.network, recipe.ema, step)
+    return value
+
+
+def _batch(training: _Training, places: Places) -> Batch:
+    """Training images by their places, as they are."""
+    images, masks = training.train.batch(places)
+    planes = training.objective.planes
+    if planes is not None:
+        planes = planes[torch.from_numpy(places).to(planes.device)].to(images)
+    return Batch(images, masks, planes)
+
+
+def _validate(training: _Training, epoch: int) -> dict[str, float]:
+    """The validation's part of an epoch's log entry; empty where nothing is validated."""
+    fabric, after = training.fabric, f"the validation of epoch {epoch}"
+    for name, value in training.kept.state_dict().items():
+        if not bool(torch.isfinite(value).all()):
+            _finite(math.nan, f"{after}, in the weights {name}", training.out)
+    if not len(training.validation):
+        return {}
+    batches = in_order(training.validation, fabric.global_rank, fabric.world_size)
+    with fabric.autocast():
+        scores = validate(
+            training.kept,
+            batches,
+            LOSSES[training.recipe.loss],
+            lambda own: sum_of_all(fabric, own),
+        )
+    _finite(scores.loss, after, training.out)
+    return {"validation_loss": scores.loss, "validation_dice": scores.dice}
+
+
+def _keep(training: _Training, done: Progress, entry: dict[str, Any]) -> Progress:
     """Write what an epoch leaves behind: the best weights, the checkpoint, the log."""
     improved = done.best is None or _is_better(training.recipe, entry, done.best)
-    if improved:
-        save_weights(training.out / BEST, network)
     done = replace(
         done,
         epoch=entry["epoch"],
@@ -192,105 +283,91 @@ def _keep(
         history=(*done.history, entry),
         best=entry if improved else done.best,
     )
-    save_checkpoint(training.out, network, training.optimizer.optimizer, done)
-    _write_log(training.out, done)
+    if is_first():
+        if improved:
+            save_weights(training.out / BEST, training.kept)
+        save_checkpoint(training.out, training.modules, training.optimizer.optimizer, done)
+        write_log(training.out, done)
     return done
 
 
 def _is_better(recipe: Recipe, entry: Mapping[str, Any], best: Mapping[str, Any]) -> bool:
     """Whether an epoch's weights are kept; equal Dice is decided by the loss."""
+    if recipe.select == "last_epoch":
+        return True
     new, old = ((each["validation_dice"], -each["validation_loss"]) for each in (entry, best))
     return bool(new > old if recipe.select == "validation_dice" else new[1] > old[1])
 
 
 def _prepare(
-    recipe: Recipe, parts: Mapping[str, Packed], out: Path, tell: Callable[[Tick], None]
-) -> tuple[_Training, nn.Module]:
-    """Network, optimizer and data on the device; also the bare network, which is saved."""
+    recipe: Recipe,
+    parts: Mapping[str, Packed],
+    out: Path,
+    teachers: Folders | None,
+    tell: Callable[[Tick], None],
+) -> _Training:
+    """Network, optimizer and data on the device."""
     device = pick_device()
-    fabric = _fabric(device, pick_precision(recipe.precision, device.type))
     seed_network(recipe.seed, step=0)
-    options = resolved_options(recipe, parts["train"])
-    network = build_network(recipe.network, **options).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
-    )
-    wrapped, wrapped_optimizer = fabric.setup(network, optimizer)
-    training = _Training(
+    network = build_network(recipe.network, **resolved_options(recipe, parts["train"]))
+    fabric = start_fabric(device, pick_precision(recipe.precision, device.type))
+    network.to(device).to(memory_format=torch.channels_last)
+    objective = make_objective(recipe, teachers, parts["train"], device)
+    learner = _Learner(network, objective)
+    average = None if recipe.ema is None else averaged(network)
+    wrapped, optimizer = fabric.setup(learner, _optimizer(recipe, learner))
+    return _Training(
         recipe=recipe,
         out=out,
         fabric=fabric,
-        network=wrapped,
-        optimizer=wrapped_optimizer,
-        objective=hard_objective(recipe),
+        network=network,
+        average=average,
+        objective=objective,
+        learner=wrapped,
+        optimizer=optimizer,
         train=to_samples(parts["train"], device),
         validation=to_samples(parts["validation"], device),
+        is_positive=np.asarray(parts["train"].masks.any(axis=(1, 2))),
         tell=tell,
     )
-    return training, network
 
 
-def _fabric(device: torch.device, precision: Precision) -> "Fabric":
-    """Lightning Fabric on one device; imported here because that takes seconds."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from lightning_fabric import Fabric
+def _optimizer(recipe: Recipe, learner: nn.Module) -> torch.optim.Optimizer:
+    """Adam, or plain gradient descent without momentum; both with L2 decay."""
+    kinds: dict[str, type[torch.optim.Optimizer]] = {
+        "adam": torch.optim.Adam,
+        "sgd": torch.optim.SGD,
+    }
+    settings: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+    return kinds[recipe.optimizer](learner.parameters(), **settings)
 
-    return Fabric(accelerator=device.type, devices=1, precision=precision)
 
-
-def _resumed(training: _Training, network: nn.Module, fresh: Progress) -> Progress:
+def _resumed(training: _Training, fresh: Progress) -> Progress:
     """Where the last checkpoint stands, its state restored; `fresh` where there is none."""
-    done = load_checkpoint(training.out, network, training.optimizer.optimizer)
-    if done is None:
+    found = load_checkpoint(training.out)
+    if found is None:
         return fresh
+    done, tensors = found
     if done.recipe_sha256 != fresh.recipe_sha256:
         raise RunError(f"{training.out}: the checkpoint is of another recipe; choose another --out")
     if done.data_sha256 != fresh.data_sha256:
         raise RunError(
-            f"{training.out}: this run was trained on other data (images, labels or split differ); "
-            "resume with the same data or choose another --out"
+            f"{training.out}: this run was trained on other data (images, labels, split or "
+            "teachers differ); resume with the same data or choose another --out"
         )
-    _write_log(training.out, done)
+    restore(tensors, training.modules, training.optimizer.optimizer)
+    if is_first():
+        write_log(training.out, done)
     return done
-
-
-def check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
-    """Refuse a folder that holds something else, or a run that was not asked to be resumed."""
-    if out.exists() and not out.is_dir():
-        raise RunError(f"{out}: expected a folder for the run, found a file")
-    entries = list(out.iterdir()) if out.is_dir() else []
-    present = {each.name for each in entries if not each.match(_HALF_WRITTEN)} - {".lock"}
-    if not present:
-        return
-    if not resume:
-        raise RunError(
-            f"{out} is not empty; go on with the run in it by --resume, or choose another --out"
-        )
-    if RECIPE_FILE not in present:
-        raise RunError(f"{out} holds no run to resume (no {RECIPE_FILE}); choose another --out")
-    before = load_recipe(out / RECIPE_FILE)
-    changed = [name for name in vars(recipe) if getattr(before, name) != getattr(recipe, name)]
-    if changed:
-        raise RunError(
-            f"{out}: the recipe has changed in {', '.join(changed)} since this run began; "
-            "resume with the same settings or choose another --out"
-        )
 
 
 def _finite(value: float, where: str, out: Path) -> float:
     if not math.isfinite(value):
-        raise RunError(
+        raise DivergedError(
             f"the loss is {value} at {where}; the last good checkpoint is kept in {out}; "
             "train with a lower --set lr=... or with --set precision=32-true"
         )
     return value
-
-
-def _write_log(out: Path, done: Progress) -> None:
-    """One line an epoch, written anew so that a resumed run has no line of a lost epoch."""
-    lines = [json.dumps(entry, allow_nan=False) + "\n" for entry in done.history]
-    write_text(out / LOG_FILE, "".join(lines))
 
 
 __all__ = ["LOG_FILE", "RECIPE_FILE", "SPLIT_FILE", "Tick", "check_folder", "fit"]

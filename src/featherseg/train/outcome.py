@@ -2,7 +2,7 @@
 
 import io
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,30 +42,30 @@ def write_outcome(
     *,
     done: Progress,
     provenance: Mapping[str, Any],
+    teachers: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Choose the operating point on the validation images and write everything of the run.
 
     `network` holds the best weights and computes in the precision of the training. Without
-    validation images `provenance` says the `operating_point`, what it was `chosen_on` and the
-    mean Dice it had there, and export compares training images.
+    validation images `provenance` says the `operating_point`, `operating_point_chosen_on` and
+    the `operating_point_dice` that it had there, and export compares training images.
     """
-    validation = parts["validation"]
-    shown = validation if validation.ids else parts["train"]
+    validation, train = parts["validation"], parts["train"]
     expected = Preprocessing(recipe.input_size, recipe.in_channels)
-    options = resolved_options(recipe, validation)
+    options = resolved_options(recipe, train)
     # Its weights replace those it began with: whoever builds it again needs no fetching.
     pretrained = options.pop("pretrained", False)
     chosen = _chosen_point(network, validation, expected, provenance)
     write_text(out / CURVES_FILE, curves_svg(done.history))
-    write_bytes(out / CHECK_FILE, _check_images(shown))
+    write_bytes(out / CHECK_FILE, _check_images(validation if validation.ids else train))
     content = {
         "schema": SCHEMA,
         "network": {"name": recipe.network, "options": options},
         "initial_weights": describe_weights(pretrained),
         "preprocessing": asdict(expected),
-        "labels": list(validation.labels),
-        "layout": validation.layout,
-        "images_sha256": validation.images_sha256,
+        "labels": list(train.labels),
+        "layout": train.layout,
+        "images_sha256": train.images_sha256,
         "split_sha256": provenance.get("split_sha256", ""),
         "protocol": provenance.get("protocol", ""),
         "fold": provenance.get("fold"),
@@ -74,12 +74,12 @@ def write_outcome(
         "epochs": done.epoch,
         "best": _best(done),
         **chosen,
-        "statistics": reference_statistics(
-            [image_statistics(image) for image in parts["train"].images]
-        ),
+        "teachers": list(teachers),
+        "statistics": reference_statistics([image_statistics(image) for image in train.images]),
         "cross_validation": provenance.get("cross_validation"),
         "versions": _versions(),
         "seconds": round(sum(entry["seconds"] for entry in done.history), 3),
+        "peak_memory_mb": max(entry["peak_memory_mb"] for entry in done.history),
     }
     write_json(out / RUN_FILE, content)
 
@@ -91,7 +91,7 @@ def _chosen_point(
     if not validation.ids:
         return {
             "operating_point": provenance.get("operating_point", asdict(OperatingPoint())),
-            "operating_point_chosen_on": provenance.get("chosen_on", "nothing"),
+            "operating_point_chosen_on": provenance.get("operating_point_chosen_on", "nothing"),
             "operating_point_dice": provenance.get("operating_point_dice"),
         }
     logits = np.concatenate(list(predict_logits(network, validation.images, expected)))
@@ -117,20 +117,21 @@ def predict_logits(
 
 
 def _best(done: Progress) -> dict[str, Any]:
+    """The epoch that was kept; its scores are None where nothing was validated."""
     best = done.best or {}
-    return {name: best[name] for name in ("epoch", "validation_dice", "validation_loss")}
+    return {name: best.get(name) for name in ("epoch", "validation_dice", "validation_loss")}
 
 
-def _check_images(validation: Packed) -> bytes:
-    """Up to 16 validation images and masks, half of them without a lesion where there are any."""
-    with_lesion = validation.masks.any(axis=(1, 2))
+def _check_images(data: Packed) -> bytes:
+    """Up to 16 images and masks, half of them without a lesion where there are any."""
+    with_lesion = data.masks.any(axis=(1, 2))
     lesions, normals = np.flatnonzero(with_lesion), np.flatnonzero(~with_lesion)
     half = _CHECK_IMAGES // 2
     normals = _spread(normals, max(half, _CHECK_IMAGES - len(lesions)))
     lesions = _spread(lesions, _CHECK_IMAGES - len(normals))
     places = np.sort(np.concatenate((lesions, normals)))
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, images=validation.images[places], masks=validation.masks[places])
+    np.savez_compressed(buffer, images=data.images[places], masks=data.masks[places])
     return buffer.getvalue()
 
 

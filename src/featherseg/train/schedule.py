@@ -11,7 +11,10 @@ from featherseg.train.sections import Cosine, EarlyStop, Exponential, Plateau
 
 
 def learning_rate(losses: Sequence[float], recipe: Recipe) -> float:
-    """The learning rate of the next epoch, after epochs with these validation losses."""
+    """The learning rate of the next epoch, after epochs with these validation losses.
+
+    Only a plateau reads the losses; for the others their number counts.
+    """
     schedule = recipe.schedule
     if isinstance(schedule, Plateau):
         return recipe.lr * _plateau(losses, schedule)
