@@ -10,6 +10,7 @@ import typer
 
 from featherseg.cli import (
     compare,
+    crossval,
     data,
     demo,
     distill,
@@ -48,6 +49,7 @@ app = typer.Typer(
 
 app.add_typer(data.app, name="data")
 app.command()(compare.compare)
+app.command()(crossval.crossval)
 app.command()(demo.demo)
 app.command()(distill.distill)
 app.command()(doctor.doctor)
