@@ -1,16 +1,29 @@
 """The built-in recipes: complete, the papers', and different only where the papers differ."""
 
 import dataclasses
+import itertools
+import re
+import shlex
 from importlib import resources
+from typing import Any
 
 import pytest
+import typer
 import yaml
 
+from featherseg.cli import app
 from featherseg.networks import NETWORKS
 from featherseg.reproduce.tables import TABLES
 from featherseg.train.recipe import RECIPES, Recipe, load_recipe, recipe_text
 from featherseg.train.sections import Augment, Cosine, Distill, EarlyStop, Exponential, Plateau
-from tests.conftest import Cli
+from tests.conftest import REPOSITORY, Cli
+
+PAGE = (REPOSITORY / "docs" / "recipes.md").read_text()
+COMMANDS = [
+    line.split("#")[0].split(">")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)
+    for line in block.splitlines()
+]
 
 # Of the table that `featherseg recipes` prints.
 COLUMNS = 80
@@ -159,3 +172,37 @@ def test_the_list_fits_a_narrow_terminal(cli: Cli, monkeypatch: pytest.MonkeyPat
     for name in RECIPES:
         assert name in printed
         assert load_recipe(name).network in printed
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_of_the_page_exists_with_its_options(line: str) -> None:
+    command: Any = typer.main.get_command(app)
+    name, *words = shlex.split(line)
+    assert name == "featherseg"
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= known
+    settings = [after for word, after in itertools.pairwise(words) if word == "--set"]
+    if command.name in ("train", "distill") and words[0] != "auto":
+        assert (load_recipe(words[0], settings).distill is None) == (command.name == "train")
+
+
+def test_the_page_has_every_recipe_with_the_networks_of_its_tables() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGE, flags=re.MULTILINE))
+    assert set(rows) == set(RECIPES)
+    for name, row in rows.items():
+        for word in re.findall(r"`(\w+)`", row):
+            assert word in NETWORKS, (name, word)
+    for recipe in ("laednet_bp", "alnet_stare", "lighter_unet", "simplified_unet"):
+        listed = set(re.findall(r"`(\w+)`", rows[recipe]))
+        used = {
+            load_recipe(row.recipe, row.settings).network
+            for table in TABLES.values()
+            for part in table.parts
+            for row in part.rows
+            if row.recipe == recipe
+        }
+        between = {f"lighter_unet_{size}" for size in (2, 4, 8, 16, 32, 64)}
+        assert used - between <= listed
+        assert listed - {load_recipe(recipe).network} <= used

@@ -80,7 +80,8 @@ def _list() -> None:
     table = Table(
         *("recipe", "network", "input", "epochs", "batch", "loss"),
         box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
+        show_edge=False,
     )
     for each in RECIPES:
         recipe = load_recipe(each)
