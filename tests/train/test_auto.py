@@ -1,8 +1,7 @@
-"""The rules of `train auto` one by one, and the recipe they are written as."""
+"""The rules of `train auto` one by one."""
 
 import math
-from dataclasses import fields, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,11 +11,9 @@ from hypothesis import strategies as st
 from featherseg.losses import LOSSES
 from featherseg.networks import build_network
 from featherseg.train.auto import BYTES_A_PIXEL, SMALLEST_LABEL_PX, auto_recipe
-from featherseg.train.commented import commented_yaml
 from featherseg.train.fingerprint import Fingerprint
-from featherseg.train.machine import Machine, free_memory_bytes
-from featherseg.train.recipe import Recipe, load_recipe, with_settings
-from featherseg.train.sections import Augment
+from featherseg.train.machine import Machine
+from featherseg.train.recipe import Recipe
 
 GB = 10**9
 CPU = Machine("cpu", 16 * GB)
@@ -154,53 +151,3 @@ def test_gray_images_take_one_channel_and_packs_keep_theirs() -> None:
         "the pack's size",
         "the pack's channels",
     )
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        (),
-        ("augment.scale=0.3", "lr=1e-5"),
-        ("schedule={patience: 3, factor: 0.5}", "early_stop={patience: 4}"),
-        ("schedule=null", "network=laednet_s", "network_options={pretrained: false}"),
-        ("classes=[benign, 'a # b']",),
-        (
-            "distill.teachers=[{name: a, runs: [x, y]}]",
-            "distill.weights=[0.7]",
-        ),
-    ],
-)
-def test_every_line_has_its_reason_and_is_read_back_equal(
-    settings: tuple[str, ...], tmp_path: Path
-) -> None:
-    recipe, reasons = auto_recipe(LESIONS, GPU)
-    changed = with_settings(recipe, settings)
-    text = commented_yaml(changed, recipe, reasons)
-    path = tmp_path / "auto.yaml"
-    path.write_text(text)
-    assert load_recipe(path) == changed
-    lines = text.splitlines()
-    assert all(line.partition("  # ")[2].strip() for line in lines)
-    keys = {line.split(":")[0].strip() for line in lines}
-    assert {field.name for field in fields(Recipe)} <= keys
-    assert {field.name for field in fields(Augment)} <= keys
-    by_hand = {line.split(":")[0].strip() for line in lines if "given with --set" in line}
-    named = {setting.split("=")[0].split(".")[-1] for setting in settings}
-    assert named & keys <= by_hand
-    assert not by_hand or settings
-
-
-def test_reasons_are_given_for_nothing_else() -> None:
-    recipe, reasons = auto_recipe(LESIONS, CPU)
-    text = commented_yaml(recipe, recipe, reasons)
-    assert len(reasons) == len(text.splitlines())
-    assert all(reason in text for reason in reasons.values())
-
-
-def test_memory_is_that_of_the_container_where_it_has_less() -> None:
-    system = "MemTotal:       2000 kB\nMemAvailable:   1000 kB\n"
-    assert free_memory_bytes(system, "", "") == 1_024_000
-    assert free_memory_bytes(system, "max\n", "5\n") == 1_024_000
-    assert free_memory_bytes(system, "600000\n", "200000\n") == 400_000
-    assert free_memory_bytes(system, "600000\n", "700000\n") == 0
-    assert free_memory_bytes("", "", "") > 10**8

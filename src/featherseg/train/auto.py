@@ -99,7 +99,7 @@ _REASONS = {
     "clip_norm": "none; 1.0 where the loss jumps",
     "ema": "none; 0.99 averages the last hundred steps' weights",
     "distill": "no teachers",
-    "precision": "bf16 on a GPU and on processors with AMX, else float32",
+    "precision": "bf16 on a GPU and on processors where it is faster, else float32",
 }
 
 
