@@ -57,6 +57,17 @@ def check_inputs(recipe: Recipe, data: Packed, subsets: Subsets) -> None:
     _check_rules(recipe, bool(subsets["validation"]))
     _check_shape(recipe, data)
     _check_network(recipe, data)
+    if recipe.sampling == "periodic_under_sampling":
+        _check_positives(data.select(subsets["train"]))
+
+
+def _check_positives(train: Packed) -> None:
+    if not train.masks.any():
+        raise DataError(
+            "periodic under-sampling shows all images with a label and half of the others, and "
+            f"none of the {len(train.ids)} training images has a label; train with "
+            "--set sampling=all"
+        )
 
 
 def _check_rules(recipe: Recipe, is_validated: bool) -> None:
