@@ -312,7 +312,9 @@ def _prepare(
     network = build_network(recipe.network, **resolved_options(recipe, parts["train"]))
     fabric = start_fabric(device, pick_precision(recipe.precision, device.type))
     network.to(device).to(memory_format=torch.channels_last)
-    objective = make_objective(recipe, teachers, parts["train"], device)
+    # What teachers are asked once is answered in the precision of the training.
+    with fabric.autocast():
+        objective = make_objective(recipe, teachers, parts["train"], device)
     learner = _Learner(network, objective)
     average = None if recipe.ema is None else averaged(network)
     wrapped, optimizer = fabric.setup(learner, _optimizer(recipe, learner))

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from featherseg.datasets.pack import Packed
 from featherseg.losses import LOSSES, Loss, uniform_kl
 from featherseg.train.loader import in_order, to_samples
-from featherseg.train.precision import pick_precision
 from featherseg.train.recipe import Recipe
 from featherseg.train.sections import Augment
 from featherseg.train.signals import TRANSFERS, Answer, answer
@@ -78,7 +77,7 @@ def make_objective(
 
     @torch.no_grad()
     def ask(images: Tensor) -> Tensor:
-        return _planes(recipe, _answers(recipe, ensembles, images))
+        return _planes(recipe, _answers(ensembles, images))
 
     count = len(ensembles) * (1 if distill.transfer == "attention" else len(train.labels))
     size = count * train.masks.size * _FLOAT_BYTES
@@ -90,12 +89,6 @@ def make_objective(
     return Objective(
         lambda network, batch: _student_loss(recipe, network, batch, ask(batch.images))
     )
-
-
-def hard_objective(recipe: Recipe) -> Objective:
-    """The recipe's loss on the masks alone, not smoothed."""
-    hard = LOSSES[recipe.loss]
-    return Objective(lambda network, batch: hard(network(batch.images), batch.masks))
 
 
 def hard_loss(recipe: Recipe) -> Loss:
@@ -140,7 +133,7 @@ def _with_tuned_teachers(recipe: Recipe, ensembles: Sequence[Ensemble]) -> Objec
     """
 
     def loss(network: Any, batch: Batch) -> Tensor:
-        answers = _answers(recipe, ensembles, batch.images)
+        answers = _answers(ensembles, batch.images)
         total = _student_loss(recipe, network, batch, _planes(recipe, answers).detach())
         for ensemble, said in zip(ensembles, answers, strict=True):
             for own, each in zip(ensemble.losses, said, strict=True):
@@ -150,11 +143,9 @@ def _with_tuned_teachers(recipe: Recipe, ensembles: Sequence[Ensemble]) -> Objec
     return Objective(loss, trained=tuple(each for one in ensembles for each in one.networks))
 
 
-def _answers(recipe: Recipe, ensembles: Sequence[Ensemble], images: Tensor) -> list[list[Answer]]:
-    """What every network of every teacher makes of images, in the precision of the training."""
-    is_half = pick_precision(recipe.precision, images.device.type) == "bf16-mixed"
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=is_half):
-        return [[answer(network, images) for network in each.networks] for each in ensembles]
+def _answers(ensembles: Sequence[Ensemble], images: Tensor) -> list[list[Answer]]:
+    """What every network of every teacher makes of images; the caller sets the precision."""
+    return [[answer(network, images) for network in each.networks] for each in ensembles]
 
 
 def _planes(recipe: Recipe, answers: Sequence[Sequence[Answer]]) -> Tensor:
