@@ -161,8 +161,9 @@ class Manifest(BaseModel):
     """Everything a bundle says about itself; the schema of manifest.json.
 
     ``statistics`` are quantiles of the training images, as `likeness.reference_statistics`;
-    ``weights`` is how the files store the network's weights; ``cross_validation`` and ``data``
-    are None where nothing is known.
+    ``weights`` is how the files store the network's weights; ``members`` counts the networks
+    whose probabilities are averaged; ``cross_validation`` and ``data`` are None where nothing is
+    known.
     """
 
     model_config = _CLOSED
@@ -179,6 +180,7 @@ class Manifest(BaseModel):
     training: TrainingEntry
     checks: tuple[AgreementEntry, ...]
     weights: Weights = "float32"
+    members: Annotated[int, Field(ge=1)] = 1
     cross_validation: CrossValidationEntry | None = None
     data: DataEntry | None = None
     files: dict[str, _Sha256]

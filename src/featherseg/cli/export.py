@@ -15,7 +15,10 @@ class Weights(StrEnum):
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Run folder, as `featherseg train` wrote it.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN", help="Run folder of `featherseg train`; several: ensemble."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the new bundle.")],
     weights: Annotated[
         Weights, typer.Option(help="fp16 makes a bundle a quarter as large.")
@@ -30,6 +33,10 @@ def export(
     images; otherwise nothing is written. An old bundle is replaced only when
     the new one is complete.
 
+    Several runs of one network, such as the folds of a cross-validation, become
+    one bundle that averages their probabilities, at the median of their
+    thresholds; it takes that many times as long.
+
     With --weights fp16 the bundle has one model file for both runtimes, with
     weights rounded to float16; its masks are compared with those of the
     unrounded network.
@@ -39,17 +46,22 @@ def export(
       featherseg export runs/first --out bundle
 
       featherseg export runs/first --out small --weights fp16
+
+      featherseg export out/fold_*/run --out ensemble
     """
     from featherseg.extras import require
 
     require("train", "export")
     from featherseg.cli.console import remarks
     from featherseg.cli.verify import described
-    from featherseg.export import export_bundle
+    from featherseg.export import export_bundle, export_ensemble
 
     with remarks().status("Exporting and comparing the runtimes"):
         stored: Literal["float32", "float16"] = "float16" if weights is Weights.fp16 else "float32"
-        bundle = export_bundle(run, out, overwrite, stored)
+        if len(runs) == 1:
+            bundle = export_bundle(runs[0], out, overwrite, stored)
+        else:
+            bundle = export_ensemble(runs, out, overwrite, stored)
     for check in bundle.manifest.checks:
         typer.echo(described(check))
     typer.echo(f"bundle {bundle.id} ({bundle.size_mb:.1f} MB) is in {out}")

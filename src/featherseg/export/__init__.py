@@ -7,11 +7,8 @@ beside it and renamed.
 import contextlib
 import os
 import tempfile
-import zipfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -36,40 +33,24 @@ from featherseg.bundle import (
     write_manifest,
 )
 from featherseg.compress.fuse import fuse
-from featherseg.datasets import DATASETS
-from featherseg.errors import BundleError, RunError, StorageError
+from featherseg.errors import BundleError, StorageError
 from featherseg.export.card import model_card
+from featherseg.export.ensemble import joined
 from featherseg.export.half import halve_weights
 from featherseg.export.models import write_ir, write_onnx
+from featherseg.export.trained import Trained, read_trained
 from featherseg.postprocess import OperatingPoint
 from featherseg.preprocess import Preprocessing, normalize
 from featherseg.runtime import Session
 from featherseg.runtime.cpu import default_precision
 from featherseg.runtime.onnxruntime import open_onnxruntime
 from featherseg.runtime.openvino import open_openvino
-from featherseg.storage import replacing, sha256_file, write_text
-from featherseg.train.files import BEST
-from featherseg.train.outcome import CHECK_FILE as RUN_CHECK_FILE
-from featherseg.train.run import load_run
-from featherseg.types import FROM_SCRATCH, Floats, Pixels
+from featherseg.storage import replacing, write_text
+from featherseg.types import Floats
 from featherseg.verify import compare, disagreements
 
 # A bundle keeps this many of the images that export compared, so that it stays small.
 _KEPT_IMAGES: dict[Weights, int] = {"float32": 4, "float16": 2}
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What export needs of a training run.
-
-    ``images`` are uint8 (n, h, w, C) and ``masks`` uint8 (n, h, w), of the validation subset.
-    ``facts`` are the manifest's entries that come from the run, by their names there.
-    """
-
-    network: nn.Module
-    images: Pixels
-    masks: Pixels
-    facts: dict[str, Any]
 
 
 def export_bundle(
@@ -83,53 +64,20 @@ def export_bundle(
     return export_trained(read_trained(Path(run)), Path(out), overwrite, weights)
 
 
-def read_trained(folder: Path) -> Trained:
-    """What export needs of a finished run folder; raises RunError."""
-    run = load_run(folder)
-    content, best = run.content, run.content["best"]
-    try:
-        with np.load(folder / RUN_CHECK_FILE, allow_pickle=False) as check:
-            images, masks = check["images"], check["masks"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise RunError(
-            f"{folder / RUN_CHECK_FILE}: cannot be read ({error}); train the run again"
-        ) from error
-    sources = ("images_sha256", "split_sha256", "recipe_sha256", "layout", "protocol", "fold")
-    copied = ("network", "labels", "operating_point", "operating_point_chosen_on", "statistics")
-    return Trained(
-        run.network,
-        images,
-        masks,
-        {
-            **{name: content[name] for name in copied},
-            "preprocessing": asdict(run.preprocessing),
-            "sources": {
-                **{name: content[name] for name in sources},
-                "checkpoint_sha256": sha256_file(folder / BEST),
-            },
-            "training": {
-                "initial_weights": content.get("initial_weights", FROM_SCRATCH),
-                "epochs": content["epochs"],
-                "best_epoch": best["epoch"],
-                "validation": {
-                    name: best[f"validation_{name}"]
-                    for name in ("dice", "loss")
-                    if best[f"validation_{name}"] is not None
-                },
-                "validation_images": content["images"]["validation"],
-            },
-            "cross_validation": content.get("cross_validation"),
-            "data": _terms(content["layout"]),
-        },
-    )
+def export_ensemble(
+    runs: Sequence[str | Path],
+    out: str | Path,
+    overwrite: bool = False,
+    weights: Weights = "float32",
+) -> Bundle:
+    """Write several runs of one network as the bundle `out`, which averages their probabilities.
 
-
-def _terms(layout: str) -> dict[str, str] | None:
-    """License and citation of an official release; None for anybody's own images."""
-    known = DATASETS.get(layout)
-    if known is None or known.expected is None:
-        return None
-    return {"license": known.license, "citation": known.citation}
+    Raises RunError for runs that do not fit each other (see `ensemble.joined`), and what
+    `export_bundle` raises.
+    """
+    check_place(Path(out), overwrite)
+    members = {str(run): read_trained(Path(run)) for run in runs}
+    return export_trained(joined(members), Path(out), overwrite, weights)
 
 
 def export_trained(
@@ -269,3 +217,15 @@ def _swap(new: Path, out: Path, old: Path) -> None:
         if old.exists():
             os.replace(old, out)
         raise
+
+
+__all__ = [
+    "Trained",
+    "check_place",
+    "export_bundle",
+    "export_ensemble",
+    "export_trained",
+    "read_trained",
+    "require_agreement",
+    "torch_logits",
+]

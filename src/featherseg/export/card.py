@@ -29,6 +29,7 @@ def model_card(facts: dict[str, Any]) -> str:
         f"components kept: {point['components']}.",
         f"* Training: {training['epochs']} epochs, weights of epoch {training['best_epoch']}; "
         f"began with: {training['initial_weights']}.",
+        *_members(facts.get("members", 1)),
         f"* Weights: stored as {facts['weights']}.",
         *_terms(facts.get("data")),
         "",
@@ -39,6 +40,15 @@ def model_card(facts: dict[str, Any]) -> str:
         *_sources(facts["sources"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _members(count: int) -> list[str]:
+    if count == 1:
+        return []
+    return [
+        f"* An ensemble of {count} networks, whose probabilities are averaged: threshold and "
+        "smallest area are the medians of theirs, validation scores the means."
+    ]
 
 
 def _terms(data: Mapping[str, str] | None) -> list[str]:
