@@ -8,13 +8,11 @@ from typing import Any
 import PIL.Image
 import pytest
 
-from featherseg.cli.train import training_progress
 from featherseg.datasets import load_dataset
 from featherseg.datasets.pack import pack, save_pack
 from featherseg.datasets.phantom import write_phantom
 from featherseg.duplicates import find_duplicates
 from featherseg.splits import make_split, save_split
-from featherseg.train.loop import Tick
 from tests.conftest import Cli
 
 SMALL = ["--set", "input_size=32", "--set", "network_options.width=2", "--set", "epochs=1"]
@@ -113,12 +111,3 @@ def test_unknown_settings_are_named(made: Path, tmp_path: Path, cli: Cli) -> Non
     done = cli(*arguments(made, tmp_path / "run"), "--set", "epohcs=3")
     assert done.code == 2
     assert "unknown key 'epohcs'; did you mean epochs?" in done.err
-
-
-def test_the_display_takes_every_tick(capsys: pytest.CaptureFixture[str]) -> None:
-    with training_progress() as tell:
-        tell(Tick(1, 2, 1, 4, 0.5, None))
-        tell(Tick(2, 2, 4, 4, 0.25, 0.875))
-    shown = capsys.readouterr().err
-    assert "epoch 2/2" in shown
-    assert "8/8" in shown

@@ -54,7 +54,7 @@ def crossval(
     require("train", "evaluate")
     from featherseg.cli.console import output, print_json, remarks, tracked
     from featherseg.cli.scores import print_summary
-    from featherseg.cli.train import training_progress
+    from featherseg.cli.training_progress import training_progress
     from featherseg.crossval import FINAL, CrossValidation, cross_validate, load_folds
     from featherseg.grid import Show
     from featherseg.train.recipe import load_recipe

@@ -29,7 +29,7 @@ def demo(
 
     require("train", "evaluate", "export")
     from featherseg.cli.console import output, remarks, tracked
-    from featherseg.cli.train import training_progress
+    from featherseg.cli.training_progress import training_progress
     from featherseg.demo import Display, prepare_folder, run_demo
 
     prepare_folder(out, overwrite)

@@ -136,7 +136,7 @@ def _check_jobs(jobs: "Sequence[Job]", out: Path) -> None:
     from featherseg.grid.job import packed_once
     from featherseg.splits import check_split, load_split, subset
     from featherseg.train.data import provenance_of
-    from featherseg.train.inputs import SUBSETS, check_inputs
+    from featherseg.train.inputs import SUBSETS, check_inputs, of_classes
     from featherseg.train.teachers import Student, check_runs
 
     first = jobs[0]
@@ -147,7 +147,7 @@ def _check_jobs(jobs: "Sequence[Job]", out: Path) -> None:
     packed = packed_once(dataset, split, first.recipe, out, _show())
     provenance = provenance_of(split, first.split, first.fold)
     for job in jobs:
-        check_inputs(job.recipe, packed, subsets)
+        check_inputs(job.recipe, packed, of_classes(job.recipe, packed, subsets))
         student = Student(job.recipe, packed.labels, packed.images_sha256, provenance)
         for each in job.recipe.distill.teachers if job.recipe.distill else ():
             check_runs(each.name, tuple(map(Path, each.runs)), student)
@@ -155,7 +155,7 @@ def _check_jobs(jobs: "Sequence[Job]", out: Path) -> None:
 
 def _show() -> "Show":
     from featherseg.cli.console import remarks, tracked
-    from featherseg.cli.train import training_progress
+    from featherseg.cli.training_progress import training_progress
     from featherseg.grid import Show
 
     return Show(

@@ -145,7 +145,7 @@ def _list(tables: "dict[str, Table]") -> None:
 
 def _show() -> "Show":
     from featherseg.cli.console import remarks, tracked
-    from featherseg.cli.train import training_progress
+    from featherseg.cli.training_progress import training_progress
     from featherseg.grid import Show
 
     return Show(

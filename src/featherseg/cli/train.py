@@ -1,7 +1,6 @@
 """`featherseg train`: a recipe, a data set and a split become a run folder."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,6 @@ import typer
 if TYPE_CHECKING:
     from featherseg.datasets.pack import Packed
     from featherseg.splits import Split
-    from featherseg.train.loop import Tick
     from featherseg.train.recipe import Recipe
 
 
@@ -141,6 +139,7 @@ def _fitting(
 ) -> "Callable[[Recipe, Path], None]":
     """A function that trains a recipe into a folder; data are packed once for all of one size."""
     from featherseg.cli.console import tracked
+    from featherseg.cli.training_progress import training_progress
     from featherseg.splits import subset
     from featherseg.train.data import packed_for
     from featherseg.train.loop import fit
@@ -184,29 +183,3 @@ def _say_next(out: Path, given: str) -> None:
         f"  featherseg export {out} --out {out}/bundle",
     ):
         output().print(line, markup=False, soft_wrap=True)
-
-
-@contextmanager
-def training_progress() -> "Iterator[Callable[[Tick], None]]":
-    """A display of epochs, loss, validation Dice and time left on stderr, as a function to tell."""
-    from rich.progress import TextColumn
-
-    from featherseg.cli.console import progress_bar
-
-    columns = (
-        TextColumn("loss {task.fields[loss]}"),
-        TextColumn("Dice {task.fields[dice]}"),
-    )
-    with progress_bar(*columns) as bar:
-        task = bar.add_task("training", total=None, loss="-", dice="-")
-
-        def tell(tick: "Tick") -> None:
-            done = (tick.epoch - 1) * tick.steps + tick.step
-            if bar.tasks[0].total is None:
-                # A resumed run begins here: what it skips must not count as speed.
-                bar.reset(task, total=tick.epochs * tick.steps, completed=done)
-            dice = "-" if tick.validation_dice is None else f"{tick.validation_dice:.3f}"
-            epoch = f"epoch {tick.epoch}/{tick.epochs}"
-            bar.update(task, description=epoch, completed=done, loss=f"{tick.loss:.4f}", dice=dice)
-
-        yield tell
