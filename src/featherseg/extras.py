@@ -13,6 +13,7 @@ EXTRAS = MappingProxyType(
         "export": ("nncf", "onnx", "onnxruntime", "onnxscript"),
         "onnxruntime": ("onnxruntime",),
         "cluster": ("distributed",),
+        "tensorboard": ("tensorboard",),
     }
 )
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from featherseg.datasets.pack import Packed
-from featherseg.errors import DataError, RecipeError, RunError
+from featherseg.errors import DataError, MissingExtraError, RecipeError, RunError
 from featherseg.losses import LOSSES
 from featherseg.networks import build_network
 from featherseg.postprocess import OperatingPoint
@@ -203,7 +204,7 @@ def test_planes_come_with_their_images_and_move_with_the_masks(
 
         return Objective(loss, planes=planes.to(device))
 
-    monkeypatch.setattr("featherseg.train.loop.make_objective", following)
+    monkeypatch.setattr("featherseg.train.training.make_objective", following)
     augment = "augment={horizontal_flip: 0.5, vertical_flip: 0.5, symmetries: 8}"
     train(tmp_path / "run", augment, "sampling=periodic_under_sampling", "epochs=1")
     assert len(seen) == 14
@@ -225,7 +226,7 @@ def test_teachers_that_learn_on_are_optimized_and_resumed(
 
         return Objective(loss, trained=(teacher,))
 
-    monkeypatch.setattr("featherseg.train.loop.make_objective", tuned)
+    monkeypatch.setattr("featherseg.train.training.make_objective", tuned)
     whole = weights(train(tmp_path / "whole", "clip_norm=1") / "last.safetensors")
     torch.manual_seed(5)
     first = build_network("simplified_unet", in_channels=3, out_channels=1, width=2)
@@ -321,3 +322,23 @@ def test_memory_and_speed_are_logged(tmp_path: Path) -> None:
     assert all(50 < line["peak_memory_mb"] < 50_000 for line in lines)
     peak = max(line["peak_memory_mb"] for line in lines)
     assert load_run(out).content["peak_memory_mb"] == peak
+
+
+def test_event_files_hold_the_log_also_after_a_resume(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(KillError):
+        train(out, "epochs=3", progress=after(4), tensorboard=True)
+    train(out, "epochs=3", resume=True, tensorboard=True)
+    events = EventAccumulator(str(out / "tensorboard")).Reload()
+    for name, tag in (("train_loss", "loss/train"), ("validation_dice", "dice/validation")):
+        shown = [(each.step, each.value) for each in events.Scalars(tag)]
+        assert shown == [(line["epoch"], pytest.approx(line[name])) for line in log(out)]
+    assert len(list((out / "tensorboard").iterdir())) == 1
+    assert not (train(tmp_path / "plain") / "tensorboard").exists()
+
+
+def test_event_files_need_their_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featherseg.extras.installed_version", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'featherseg\[tensorboard\]'"):
+        train(tmp_path / "run", tensorboard=True)
+    assert not (tmp_path / "run").exists()

@@ -1,6 +1,7 @@
 """`featherseg train`: a recipe, a data set and a split become a run folder."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,6 +50,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")
     ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write curves for TensorBoard, too.")
+    ] = False,
 ) -> None:
     """Train a network into a run folder.
 
@@ -74,11 +78,12 @@ def train(
     """
     from featherseg.extras import require
 
-    require("train", "evaluate")
+    require("train", "evaluate", *(["tensorboard"] if tensorboard else []))
     from featherseg.cli.sweep import finish_sweep, plan_sweep, run_sweep
     from featherseg.splits import load_split, subset
     from featherseg.train.auto import AUTO
     from featherseg.train.data import provenance_of
+    from featherseg.train.distributed import is_first
     from featherseg.train.loop import check_folder
     from featherseg.train.recipe import load_recipe
 
@@ -88,7 +93,7 @@ def train(
     provenance = provenance_of(made, split, fold)
     given = _Given(data, layout, made, fold, settings or [])
     source = _auto_file(given, out, resume, bool(sweep)) if recipe == AUTO else recipe
-    fit_into = _fitting(given, provenance, resume=resume)
+    fit_into = _fitting(given, provenance, resume=resume, tensorboard=tensorboard)
     folder = out
     if sweep:
         planned = plan_sweep(source, given.settings, sweep, subset(made, "validation", fold))
@@ -98,9 +103,10 @@ def train(
         chosen = load_recipe(source, given.settings)
         check_folder(out, chosen, resume)
         fit_into(chosen, out)
-    where = data if data.is_dir() else "DIR"
-    held = "" if fold is None else f" --fold {fold}"
-    _say_next(folder, f"--data {where} --layout {made.layout} --split {split}{held}")
+    if is_first():
+        where = data if data.is_dir() else "DIR"
+        held = "" if fold is None else f" --fold {fold}"
+        _say_next(folder, f"--data {where} --layout {made.layout} --split {split}{held}")
 
 
 def _refuse_several_processes() -> None:
@@ -135,15 +141,20 @@ def _auto_file(given: _Given, out: Path, resume: bool, is_sweep: bool) -> str:
 
 
 def _fitting(
-    given: _Given, provenance: "Mapping[str, Any]", *, resume: bool
+    given: _Given, provenance: "Mapping[str, Any]", *, resume: bool, tensorboard: bool
 ) -> "Callable[[Recipe, Path], None]":
-    """A function that trains a recipe into a folder; data are packed once for all of one size."""
+    """A function that trains a recipe into a folder; data are packed once for all of one size.
+
+    Of several processes only the first shows how far it is.
+    """
     from featherseg.cli.console import tracked
     from featherseg.cli.training_progress import training_progress
     from featherseg.splits import subset
     from featherseg.train.data import packed_for
+    from featherseg.train.distributed import is_first
     from featherseg.train.loop import fit
 
+    shown = is_first()
     subsets = {name: subset(given.split, name, given.fold) for name in ("train", "validation")}
     packs: dict[object, Packed] = {}
 
@@ -156,9 +167,9 @@ def _fitting(
                 given.data,
                 given.layout,
                 given.split,
-                lambda cases: tracked(cases, "packing"),
+                (lambda cases: tracked(cases, "packing")) if shown else iter,
             )
-        with training_progress() as tell:
+        with training_progress() if shown else nullcontext(None) as tell:
             fit(
                 recipe,
                 packs[size],
@@ -167,6 +178,7 @@ def _fitting(
                 resume=resume,
                 provenance=provenance,
                 progress=tell,
+                tensorboard=tensorboard,
             )
 
     return fit_into

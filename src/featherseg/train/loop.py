@@ -7,21 +7,20 @@ A run folder holds ``recipe.yaml`` and ``split.json``, after each epoch ``log.js
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from featherseg.datasets.pack import Packed
 from featherseg.errors import DivergedError, RunError
+from featherseg.extras import require
 from featherseg.losses import LOSSES
-from featherseg.networks import build_network
 from featherseg.train.augment import apply_changes, draw_changes
-from featherseg.train.average import averaged, update_average
+from featherseg.train.average import update_average
 from featherseg.train.checkpoint import (
     Progress,
     load_checkpoint,
@@ -34,86 +33,22 @@ from featherseg.train.distributed import (
     is_first,
     part_of,
     shared_batch_norm,
-    start_fabric,
     sum_of_all,
 )
+from featherseg.train.events import event_log
 from featherseg.train.files import BEST, LOG_FILE, RECIPE_FILE, SPLIT_FILE
 from featherseg.train.folder import check_folder, held, write_log
-from featherseg.train.inputs import check_inputs, data_sha256, of_classes, resolved_options
-from featherseg.train.loader import Samples, in_order, to_samples
-from featherseg.train.objective import Batch, Objective, make_objective
+from featherseg.train.inputs import check_inputs, data_sha256, of_classes
+from featherseg.train.loader import in_order
+from featherseg.train.objective import Batch
 from featherseg.train.outcome import write_outcome
-from featherseg.train.precision import peak_memory_mb, pick_device, pick_precision
+from featherseg.train.precision import peak_memory_mb
 from featherseg.train.recipe import Recipe, recipe_sha256
 from featherseg.train.sampling import Places, augment_random, epoch_batches, seed_network
 from featherseg.train.schedule import learning_rate, stops_early
 from featherseg.train.teachers import Folders, check_teachers, describe_teachers
+from featherseg.train.training import Tick, Training, prepare
 from featherseg.train.validate import validate
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
-
-@dataclass(frozen=True)
-class Tick:
-    """What a progress display is told after each step and each epoch.
-
-    ``step`` of ``steps`` counts within epoch ``epoch`` of at most ``epochs``; ``loss`` is the
-    batch's, ``validation_dice`` that of the last full epoch, None before the first.
-    """
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    validation_dice: float | None
-
-
-class _Learner(nn.Module):
-    """All that learns, as one module that gives the loss: Fabric handles its gradients."""
-
-    def __init__(self, network: nn.Module, objective: Objective) -> None:
-        super().__init__()
-        self.network = network
-        self.trained = nn.ModuleList(objective.trained)
-        self.loss = objective.loss
-
-    def forward(self, images: Tensor, masks: Tensor, planes: Tensor | None) -> Tensor:
-        return self.loss(self.network, Batch(images, masks, planes))
-
-
-@dataclass(frozen=True, eq=False)
-class _Training:
-    """What the loop works with; `learner` and `optimizer` are Fabric's wrappers.
-
-    ``average`` is the moving average of the network's weights, None where the recipe wants none.
-    """
-
-    recipe: Recipe
-    out: Path
-    fabric: "Fabric"
-    network: nn.Module
-    average: nn.Module | None
-    objective: Objective
-    learner: Any
-    optimizer: Any
-    train: Samples
-    validation: Samples
-    is_positive: NDArray[np.bool_]
-    tell: Callable[[Tick], None]
-
-    @property
-    def kept(self) -> nn.Module:
-        """The network whose weights are validated and kept."""
-        return self.average or self.network
-
-    @property
-    def modules(self) -> dict[str, nn.Module]:
-        """What a checkpoint holds."""
-        average = {} if self.average is None else {"average": self.average}
-        teachers = {f"teacher.{n}": each for n, each in enumerate(self.objective.trained)}
-        return {"model": self.network, **average, **teachers}
 
 
 def fit(
@@ -126,6 +61,7 @@ def fit(
     provenance: Mapping[str, Any] | None = None,
     teachers: Folders | None = None,
     progress: Callable[[Tick], None] | None = None,
+    tensorboard: bool = False,
 ) -> Path:
     """Train a network and give its run folder `out`.
 
@@ -133,23 +69,29 @@ def fit(
     with `select` "last_epoch" validation may be empty. `provenance` may hold `protocol`,
     `split_sha256`, `fold` and `split` (the split file's content), and where validation is empty
     `operating_point` and `operating_point_chosen_on`. `teachers` names run folders for the
-    recipe's teachers. With `resume` an interrupted run goes on from its last checkpoint and ends
-    with the weights it would have had, bit for bit on the same processor with the same number
-    of threads.
+    recipe's teachers; `tensorboard` asks for event files in OUT/tensorboard.
+
+    With `resume` an interrupted run goes on from its last checkpoint and ends with the weights
+    it would have had, bit for bit on the same processor with the same number of threads.
 
     Raises RecipeError and DataError where recipe and data do not fit, RunError for a folder
     that is in the way, a resumed run whose recipe, data or teachers changed, and a loss that is
     not finite, StorageError for a full disk or a folder that another process trains in.
     """
     out, given = Path(out), provenance or {}
+    if tensorboard:
+        require("tensorboard")
     subsets = of_classes(recipe, data, subsets)
     check_inputs(recipe, data, subsets)
     check_teachers(recipe, teachers, data, given)
     check_folder(out, recipe, resume)
-    with held(out, recipe, given):
+    # Only the first of several processes writes.
+    events = event_log(out) if tensorboard and is_first() else nullcontext(lambda _: None)
+    with held(out, recipe, given), events as record:
         parts = {name: data.select(ids) for name, ids in subsets.items()}
         known = describe_teachers(recipe, teachers)
-        training = _prepare(recipe, parts, out, teachers, progress or (lambda _: None))
+        tell = progress or (lambda _: None)
+        training = prepare(recipe, parts, out, teachers, tell=tell, record=record)
         fresh = Progress(recipe_sha256(recipe), data_sha256(data, subsets, known))
         done = _train(training, _resumed(training, fresh))
         if is_first():
@@ -163,7 +105,7 @@ def fit(
     return out
 
 
-def _train(training: _Training, done: Progress) -> Progress:
+def _train(training: Training, done: Progress) -> Progress:
     """The loop over epochs, from where `done` stands to the end."""
     recipe = training.recipe
     for epoch in range(done.epoch + 1, recipe.epochs + 1):
@@ -196,7 +138,7 @@ def _train(training: _Training, done: Progress) -> Progress:
 
 
 def _train_epoch(
-    training: _Training, epoch: int, batches: Sequence[Places], done: Progress
+    training: Training, epoch: int, batches: Sequence[Places], done: Progress
 ) -> float:
     """The steps of one epoch; the mean loss of its images."""
     dice = done.history[-1].get("validation_dice") if done.history else None
@@ -210,7 +152,7 @@ def _train_epoch(
     return total / sum(map(len, batches))
 
 
-def _step(training: _Training, entries: Places, step: int, where: str) -> float:
+def _step(training: Training, entries: Places, step: int, where: str) -> float:
     """One step of the optimizer; the mean loss of the batch, of which this process sees a part."""
     recipe, fabric = training.recipe, training.fabric
     part = part_of(len(entries), fabric.global_rank, fabric.world_size)
@@ -244,7 +186,7 @@ def _step(training: _Training, entries: Places, step: int, where: str) -> float:
     return value
 
 
-def _batch(training: _Training, places: Places) -> Batch:
+def _batch(training: Training, places: Places) -> Batch:
     """Training images by their places, as they are."""
     images, masks = training.train.batch(places)
     planes = training.objective.planes
@@ -253,7 +195,7 @@ def _batch(training: _Training, places: Places) -> Batch:
     return Batch(images, masks, planes)
 
 
-def _validate(training: _Training, epoch: int) -> dict[str, float]:
+def _validate(training: Training, epoch: int) -> dict[str, float]:
     """The validation's part of an epoch's log entry; empty where nothing is validated."""
     fabric, after = training.fabric, f"the validation of epoch {epoch}"
     for name, value in training.kept.state_dict().items():
@@ -273,7 +215,7 @@ def _validate(training: _Training, epoch: int) -> dict[str, float]:
     return {"validation_loss": scores.loss, "validation_dice": scores.dice}
 
 
-def _keep(training: _Training, done: Progress, entry: dict[str, Any]) -> Progress:
+def _keep(training: Training, done: Progress, entry: dict[str, Any]) -> Progress:
     """Write what an epoch leaves behind: the best weights, the checkpoint, the log."""
     improved = done.best is None or _is_better(training.recipe, entry, done.best)
     done = replace(
@@ -288,6 +230,7 @@ def _keep(training: _Training, done: Progress, entry: dict[str, Any]) -> Progres
             save_weights(training.out / BEST, training.kept)
         save_checkpoint(training.out, training.modules, training.optimizer.optimizer, done)
         write_log(training.out, done)
+    training.record(entry)
     return done
 
 
@@ -299,52 +242,7 @@ def _is_better(recipe: Recipe, entry: Mapping[str, Any], best: Mapping[str, Any]
     return bool(new > old if recipe.select == "validation_dice" else new[1] > old[1])
 
 
-def _prepare(
-    recipe: Recipe,
-    parts: Mapping[str, Packed],
-    out: Path,
-    teachers: Folders | None,
-    tell: Callable[[Tick], None],
-) -> _Training:
-    """Network, optimizer and data on the device."""
-    device = pick_device()
-    seed_network(recipe.seed, step=0)
-    network = build_network(recipe.network, **resolved_options(recipe, parts["train"]))
-    fabric = start_fabric(device, pick_precision(recipe.precision, device.type))
-    network.to(device).to(memory_format=torch.channels_last)
-    # What teachers are asked once is answered in the precision of the training.
-    with fabric.autocast():
-        objective = make_objective(recipe, teachers, parts["train"], device)
-    learner = _Learner(network, objective)
-    average = None if recipe.ema is None else averaged(network)
-    wrapped, optimizer = fabric.setup(learner, _optimizer(recipe, learner))
-    return _Training(
-        recipe=recipe,
-        out=out,
-        fabric=fabric,
-        network=network,
-        average=average,
-        objective=objective,
-        learner=wrapped,
-        optimizer=optimizer,
-        train=to_samples(parts["train"], device),
-        validation=to_samples(parts["validation"], device),
-        is_positive=np.asarray(parts["train"].masks.any(axis=(1, 2))),
-        tell=tell,
-    )
-
-
-def _optimizer(recipe: Recipe, learner: nn.Module) -> torch.optim.Optimizer:
-    """Adam, or plain gradient descent without momentum; both with L2 decay."""
-    kinds: dict[str, type[torch.optim.Optimizer]] = {
-        "adam": torch.optim.Adam,
-        "sgd": torch.optim.SGD,
-    }
-    settings: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
-    return kinds[recipe.optimizer](learner.parameters(), **settings)
-
-
-def _resumed(training: _Training, fresh: Progress) -> Progress:
+def _resumed(training: Training, fresh: Progress) -> Progress:
     """Where the last checkpoint stands, its state restored; `fresh` where there is none."""
     found = load_checkpoint(training.out)
     if found is None:
@@ -360,6 +258,8 @@ def _resumed(training: _Training, fresh: Progress) -> Progress:
     restore(tensors, training.modules, training.optimizer.optimizer)
     if is_first():
         write_log(training.out, done)
+    for entry in done.history:
+        training.record(entry)
     return done
 
 
