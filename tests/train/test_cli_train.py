@@ -75,6 +75,17 @@ def test_a_pack_and_a_fold(made: Path, tmp_path: Path, cli: Cli) -> None:
     assert "expected a fold from 0 to 2" in refused.err
 
 
+def test_curves_for_tensorboard_are_written_on_request(
+    made: Path, tmp_path: Path, cli: Cli
+) -> None:
+    for name, more in (("with", ["--tensorboard"]), ("without", [])):
+        done = cli(*arguments(made, tmp_path / name), *more)
+        assert done.code == 0, done.err
+        assert (tmp_path / name / "tensorboard").exists() == bool(more)
+    (events,) = (tmp_path / "with" / "tensorboard").iterdir()
+    assert b"dice/validation" in events.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
