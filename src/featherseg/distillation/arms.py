@@ -138,4 +138,7 @@ def _general(teachers: Sequence[Teacher]) -> Teacher | None:
     if not trained:
         return None
     first = trained[0]
-    return Teacher("all", recipe=first.recipe, settings=(*first.settings, "classes=[]"))
+    settings = tuple(each for each in first.settings if not each.startswith("classes="))
+    if load_recipe(first.recipe, settings).classes:
+        settings = (*settings, "classes=[]")
+    return Teacher("all", recipe=first.recipe, settings=settings)
