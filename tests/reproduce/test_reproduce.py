@@ -245,6 +245,7 @@ def test_the_verb_lists_tables_and_names_what_is_wrong(cli: Cli, tmp_path: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_small_table_runs_from_scratch(data_root: Path, cli: Cli, tmp_path: Path) -> None:
     """`alnet-4` on real cells: four trainings at the small scale."""
     given = ("--data", f"isbi2012_interior={data_root / 'ISBI2012'}")

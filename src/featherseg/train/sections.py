@@ -36,7 +36,7 @@ class Cosine:
 
 @dataclass(frozen=True)
 class Exponential:
-    """Multiply the learning rate by `decay` after every epoch (AL-Net, section 3.3)."""
+    """Multiply the learning rate by `decay` after every epoch (AL-Net, section 4.2)."""
 
     __pydantic_config__ = CLOSED
     decay: Annotated[float, Field(gt=0, lt=1)]
