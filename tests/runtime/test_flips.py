@@ -94,12 +94,12 @@ def test_what_it_says_of_itself() -> None:
 def test_the_mean_lies_between_and_is_always_finite(answers: Floats) -> None:
     mean = mean_as_logits(answers)
     assert np.isfinite(mean).all()
-    bounded = np.clip(answers, -69, 69)
-    assert (mean >= bounded.min(axis=0) - 1e-2).all()
-    assert (mean <= bounded.max(axis=0) + 1e-2).all()
+    slack = 1e-4 * np.abs(answers).max() + 1e-5
+    assert (mean >= answers.min(axis=0) - slack).all()
+    assert (mean <= answers.max(axis=0) + slack).all()
 
 
-@pytest.mark.parametrize("value", [-60.0, -20.0, -1e-3, 0.0, 3.0, 20.0, 60.0])
+@pytest.mark.parametrize("value", [-500.0, -60.0, -20.0, -1e-3, 0.0, 3.0, 20.0, 500.0])
 def test_sure_answers_keep_their_logits(value: float) -> None:
     same = np.full((4, 1, 1, 1, 1), value, np.float32)
     assert mean_as_logits(same)[0, 0, 0, 0] == pytest.approx(value, rel=1e-5, abs=1e-6)

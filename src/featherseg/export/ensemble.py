@@ -4,6 +4,7 @@ Its probabilities are the mean of its members'; its threshold and smallest area 
 of theirs, and only the largest part of a label is kept where all members keep only that.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
@@ -11,23 +12,22 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from featherseg.errors import RunError
 from featherseg.export.trained import Trained
 from featherseg.storage import sha256_json
 
-# As for flips of an image (runtime.flips): probabilities below this count as this.
-_LEAST_PROBABILITY = 1e-30
 # What all members must share, by its name in the manifest.
 _SHARED = ("network", "preprocessing", "labels")
 _SHARED_SOURCES = ("layout", "images_sha256")
 
 
 class Ensemble(nn.Module):
-    """The logits of the mean probability of several networks of one kind of output.
+    """The logits of the mean probability of several networks, as for flips of an image.
 
-    One channel is a sigmoid, whose logits are those of the mean. Several are a softmax, of which
-    the logarithm of the mean is one set of logits.
+    In logarithms throughout (`runtime.flips.mean_as_logits`): runtimes round the tails of a
+    sigmoid each in its own way, ONNX Runtime to 0.
     """
 
     def __init__(self, members: Iterable[nn.Module]) -> None:
@@ -36,11 +36,11 @@ class Ensemble(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Run (N, C, H, W) to logits (N, K, H, W)."""
-        answers = [member(images) for member in self.members]
-        if answers[0].shape[1] == 1:
-            found = _log_mean([torch.sigmoid(each) for each in answers])
-            return found - _log_mean([torch.sigmoid(-each) for each in answers])
-        return _log_mean([torch.softmax(each, dim=1) for each in answers])
+        answers = torch.stack([member(images) for member in self.members])
+        if answers.shape[2] == 1:
+            is_found, is_not = -functional.softplus(-answers), -functional.softplus(answers)
+            return is_found.logsumexp(dim=0) - is_not.logsumexp(dim=0)
+        return functional.log_softmax(answers, dim=2).logsumexp(dim=0) - math.log(len(answers))
 
 
 def joined(members: Mapping[str, Trained]) -> Trained:
@@ -71,10 +71,6 @@ def joined(members: Mapping[str, Trained]) -> Trained:
             "cross_validation": None,
         },
     )
-
-
-def _log_mean(probabilities: list[Tensor]) -> Tensor:
-    return torch.stack(probabilities).mean(dim=0).clamp(min=_LEAST_PROBABILITY).log()
 
 
 def _check_equal(

@@ -18,10 +18,6 @@ VIEWS: dict[Flips, tuple[tuple[int, ...], ...]] = {
     "horizontal": ((), (_COLUMN,)),
     "both": ((), (_COLUMN,), (_ROW,), (_ROW, _COLUMN)),
 }
-# Far below any probability that counts, and far above the smallest float32; the probability of a
-# logit of about -69.
-_LEAST_PROBABILITY = 1e-30
-_FARTHEST = 69.0
 
 
 @dataclass(frozen=True)
@@ -62,20 +58,24 @@ def mean_as_logits(answers: Floats) -> Floats:
 
     Probabilities are averaged, not logits, so that one sure view cannot outvote the others. One
     channel is a sigmoid: the logit of the mean. Several are a softmax, of which the logarithm of
-    the mean is one set of logits. Probabilities below 1e-30 count as that.
+    the mean is one set of logits. In logarithms, so that nothing sure is rounded to certainty.
     """
     if answers.shape[2] == 1:
-        return np.asarray(_log_mean(_sigmoid(answers)) - _log_mean(_sigmoid(-answers)), np.float32)
-    raised = np.exp(answers - answers.max(axis=2, keepdims=True))
-    return _log_mean(raised / raised.sum(axis=2, keepdims=True))
+        is_not = -_softplus(answers)
+        mean = _log_sum(answers + is_not, axis=0) - _log_sum(is_not, axis=0)
+    else:
+        shares = answers - np.expand_dims(_log_sum(answers, axis=2), 2)
+        mean = _log_sum(shares, axis=0) - np.float32(np.log(len(answers)))
+    return np.asarray(mean, np.float32)
 
 
-def _log_mean(probabilities: Floats) -> Floats:
-    mean = probabilities.mean(axis=0)
-    return np.asarray(np.log(np.maximum(mean, _LEAST_PROBABILITY)), np.float32)
+def _softplus(values: Floats) -> Floats:
+    """log(1 + exp(x)), without overflow; minus it is the logarithm of one minus the sigmoid."""
+    return np.asarray(np.maximum(values, 0) + np.log1p(np.exp(-np.abs(values))), np.float32)
 
 
-def _sigmoid(values: Floats) -> Floats:
-    """The logistic function, with all its digits where it is near 0, too."""
-    bounded = np.clip(values, -_FARTHEST, _FARTHEST)
-    return np.asarray(1.0 / (1.0 + np.exp(-bounded)), np.float32)
+def _log_sum(values: Floats, axis: int) -> Floats:
+    """log of the sum of exp along an axis, without overflow."""
+    highest = values.max(axis=axis, keepdims=True)
+    total = np.exp(values - highest).sum(axis=axis)
+    return np.asarray(np.squeeze(highest, axis) + np.log(total), np.float32)
