@@ -75,6 +75,22 @@ def test_a_resumed_auto_run_keeps_the_recipe_that_was_chosen(
     assert "the recipe has changed in lr" in changed.err
 
 
+def test_a_chosen_recipe_that_waits_in_the_folder_is_not_replaced(
+    made: Path, tmp_path: Path, cli: Cli
+) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    printed = cli("recipes", "auto", *given(made), *SMALL, "--set", "lr=0.25").out
+    (out / "auto.yaml").write_text(printed)
+    refused = cli("train", "auto", *given(made), "--out", out, *SMALL)
+    assert refused.code == 2
+    assert "auto.yaml stands there already; train it by --resume" in refused.err
+    done = cli("train", "auto", *given(made), "--out", out, *SMALL, "--resume")
+    assert done.code == 0, done.err
+    assert (out / "auto.yaml").read_text() == printed
+    assert load_recipe(out / "recipe.yaml").lr == 0.25
+
+
 def test_recipes_auto_prints_what_train_auto_would_write(
     made: Path, tmp_path: Path, cli: Cli
 ) -> None:

@@ -125,12 +125,17 @@ def _refuse_several_processes() -> None:
 def _auto_file(given: _Given, out: Path, resume: bool, is_sweep: bool) -> str:
     """OUT/auto.yaml: as it stands where runs go on or join a sweep, else chosen now."""
     from featherseg.cli.auto import choose_recipe
+    from featherseg.errors import RunError
     from featherseg.storage import write_text
     from featherseg.train.files import AUTO_FILE
     from featherseg.train.loop import check_folder
 
     path = out / AUTO_FILE
-    if not (path.is_file() and (resume or is_sweep)):
+    if path.is_file() and not (resume or is_sweep):
+        raise RunError(
+            f"{path} stands there already; train it by --resume, or choose another --out"
+        )
+    if not path.is_file():
         chosen, text = choose_recipe(
             given.data, given.layout, given.split, fold=given.fold, settings=given.settings
         )
