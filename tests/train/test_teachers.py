@@ -13,6 +13,7 @@ from featherseg.errors import DataError, FeatherSegError, RecipeError, RunError
 from featherseg.storage import sha256_file
 from featherseg.train.loop import Tick, fit
 from featherseg.train.recipe import Recipe, load_recipe
+from featherseg.train.signals import Answer, answer
 from featherseg.train.teachers import (
     check_teachers,
     describe_teachers,
@@ -276,3 +277,29 @@ def test_nothing_is_written_where_teachers_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="expected a run folder, found nothing"):
         fit(student(tmp_path / "none"), PACK, halves(PACK), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("transfer", ["predictions", "channel_wise", "attention"])
+def test_teachers_answer_in_the_precision_of_the_training(
+    transfer: str, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def noted(network: Any, images: torch.Tensor) -> Answer:
+        found = answer(network, images)
+        seen.append((network.training, found.logits.dtype))
+        return found
+
+    monkeypatch.setattr("featherseg.train.objective.answer", noted)
+    for view, augment in (("original", "{}"), ("augmented", "{vertical_flip: 0.5}")):
+        settings = (
+            *("precision=bf16-mixed", "epochs=1", f"augment={augment}"),
+            *(f"distill.transfer={transfer}", f"distill.view={view}"),
+        )
+        out = tmp_path / view
+        fit(
+            student(teacher, settings=settings), PACK, halves(PACK), out, provenance=provenance(OWN)
+        )
+        assert (out / "run.json").is_file()
+    assert {dtype for _, dtype in seen} == {torch.bfloat16}
+    assert {training for training, _ in seen} == {True, False}

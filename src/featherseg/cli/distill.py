@@ -87,7 +87,7 @@ def distill(
     if arms is None:
         _print_student(jobs, out)
     else:
-        _compare([each.name for each in jobs if not each.name.startswith(f"{TEACHERS}/")], out)
+        _compare([each for each in jobs if not each.name.startswith(f"{TEACHERS}/")], out)
 
 
 def _with_runs(recipe: "Recipe", given: Sequence[str]) -> "Recipe":
@@ -193,8 +193,9 @@ def _print_student(jobs: "Sequence[Job]", out: Path) -> None:
         output().print(line, markup=False, soft_wrap=True)
 
 
-def _compare(arms: Sequence[str], out: Path) -> None:
+def _compare(arms: "Sequence[Job]", out: Path) -> None:
     """Write and print the comparison of the arms."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from featherseg.cli.console import output
@@ -209,19 +210,25 @@ def _compare(arms: Sequence[str], out: Path) -> None:
     )
     from featherseg.storage import write_json, write_text
 
-    found = compare_arms([out / name for name in arms], NO_TEACHER)
+    recipe = arms[0].recipe
+    size = "x".join(map(str, recipe.input_size))
+    title = f"{recipe.network} at {size}, with and without teachers"
+    found = compare_arms([out / each.name for each in arms], NO_TEACHER)
     write_json(out / TABLE_FILE, arms_json(found))
-    write_text(out / PAGE_FILE, arms_markdown(found, "The student's arms"))
+    write_text(out / PAGE_FILE, arms_markdown(found, title))
     parts = {
         f"Dice, {each.over}": metric_rows(each, NO_TEACHER) for each in found.comparison.metrics
     }
     if found.sizes:
         parts["Dice by size of lesion"] = size_rows(found)
     for title, (head, *rows) in parts.items():
-        table = Table(*head, title=title, title_justify="left")
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for name in head:
+            table.add_column(name.replace(" (", "\n("), overflow="fold")
         for row in rows:
-            table.add_row(*row)
+            # Intervals stand below their figures, so that columns stay narrow.
+            table.add_row(*(cell.replace(", ", "\n").replace(" (", "\n(") for cell in row))
         output().print(table)
     for line in plain_words(found):
-        output().print(line, markup=False)
+        output().print(line, markup=False, soft_wrap=True)
     typer.echo(f"{PAGE_FILE} and {TABLE_FILE} are in {out}")

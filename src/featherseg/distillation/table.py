@@ -179,7 +179,8 @@ def _standing_json(standing: Standing) -> dict[str, Any]:
 def _difference(standing: Standing, metric: MetricComparison) -> str:
     assert standing.versus is not None
     figure = words.difference_text(standing.versus, metric)
-    return f"{figure} ({words.difference_interval(standing.versus, metric)})"
+    span = words.difference_interval(standing.versus, metric)
+    return figure if span == words.NONE else f"{figure} ({span})"
 
 
 def _about(compared: Comparison) -> str:
