@@ -176,6 +176,20 @@ def test_a_full_size_bundle_of_float16_weights_is_below_5_mb(
     assert verify_bundle(made).findings == ()
 
 
+def test_no_image_of_the_data_is_kept_where_that_is_asked_for(run: Path, tmp_path: Path) -> None:
+    bundle = export_bundle(run, tmp_path / "bundle", weights="float16", kept="simulated")
+    check = read_check(bundle)
+    with np.load(run / "check.npz") as real:
+        kept = {image.tobytes() for image in real["images"]}
+    assert not kept & {image.tobytes() for image in check.images}
+    areas = (check.masks > 0).sum(axis=(1, 2))
+    assert (len(areas), areas[0]) == (2, 0)
+    assert areas[1] > 0
+    assert verify_bundle(bundle).findings == ()
+    # What stands in the card is the agreement on the real validation images all the same.
+    assert {each.images for each in bundle.manifest.checks} == {len(kept)}
+
+
 def test_the_onnx_file_takes_other_sizes(bundle: Bundle, run: Path) -> None:
     from featherseg.train.run import load_run
 

@@ -23,6 +23,9 @@ def export(
     weights: Annotated[
         Weights, typer.Option(help="fp16 makes a bundle a quarter as large.")
     ] = Weights.fp32,
+    simulated_check: Annotated[
+        bool, typer.Option("--simulated-check", help="Keep no image of the data set.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a bundle that stands there.")
     ] = False,
@@ -41,6 +44,10 @@ def export(
     weights rounded to float16; its masks are compared with those of the
     unrounded network.
 
+    A bundle keeps a few validation images, so that `verify` can compare
+    runtimes wherever it is. With --simulated-check it keeps simulated images
+    instead, for data that must not be given away.
+
     Examples:
 
       featherseg export runs/first --out bundle
@@ -58,10 +65,11 @@ def export(
 
     with remarks().status("Exporting and comparing the runtimes"):
         stored: Literal["float32", "float16"] = "float16" if weights is Weights.fp16 else "float32"
+        kept: Literal["validation", "simulated"] = "simulated" if simulated_check else "validation"
         if len(runs) == 1:
-            bundle = export_bundle(runs[0], out, overwrite, stored)
+            bundle = export_bundle(runs[0], out, overwrite, stored, kept=kept)
         else:
-            bundle = export_ensemble(runs, out, overwrite, stored)
+            bundle = export_ensemble(runs, out, overwrite, stored, kept=kept)
     for check in bundle.manifest.checks:
         typer.echo(described(check))
     typer.echo(f"bundle {bundle.id} ({bundle.size_mb:.1f} MB) is in {out}")

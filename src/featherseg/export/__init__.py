@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from featherseg.bundle import (
     write_manifest,
 )
 from featherseg.compress.fuse import fuse
+from featherseg.datasets.simulate import KINDS, simulate
 from featherseg.errors import BundleError, StorageError
 from featherseg.export.card import model_card
 from featherseg.export.ensemble import joined
@@ -40,7 +42,7 @@ from featherseg.export.half import halve_weights
 from featherseg.export.models import write_ir, write_onnx
 from featherseg.export.trained import Trained, read_trained
 from featherseg.postprocess import OperatingPoint
-from featherseg.preprocess import Preprocessing, normalize
+from featherseg.preprocess import Preprocessing, fit_mask, fit_pixels, normalize
 from featherseg.runtime import Session
 from featherseg.runtime.cpu import default_precision
 from featherseg.runtime.onnxruntime import open_onnxruntime
@@ -49,19 +51,26 @@ from featherseg.storage import replacing, write_text
 from featherseg.types import Floats
 from featherseg.verify import compare, disagreements
 
+# Which images a bundle keeps for `verify`.
+Kept = Literal["validation", "simulated"]
 # A bundle keeps this many of the images that export compared, so that it stays small.
 _KEPT_IMAGES: dict[Weights, int] = {"float32": 4, "float16": 2}
 
 
 def export_bundle(
-    run: str | Path, out: str | Path, overwrite: bool = False, weights: Weights = "float32"
+    run: str | Path,
+    out: str | Path,
+    overwrite: bool = False,
+    weights: Weights = "float32",
+    *,
+    kept: Kept = "validation",
 ) -> Bundle:
     """Write the best weights of run folder `run` as the bundle `out`.
 
     Raises RunError for a run that is unfinished or damaged, and what `export_trained` raises.
     """
     check_place(Path(out), overwrite)
-    return export_trained(read_trained(Path(run)), Path(out), overwrite, weights)
+    return export_trained(read_trained(Path(run)), Path(out), overwrite, weights, kept=kept)
 
 
 def export_ensemble(
@@ -69,6 +78,8 @@ def export_ensemble(
     out: str | Path,
     overwrite: bool = False,
     weights: Weights = "float32",
+    *,
+    kept: Kept = "validation",
 ) -> Bundle:
     """Write several runs of one network as the bundle `out`, which averages their probabilities.
 
@@ -77,16 +88,23 @@ def export_ensemble(
     """
     check_place(Path(out), overwrite)
     members = {str(run): read_trained(Path(run)) for run in runs}
-    return export_trained(joined(members), Path(out), overwrite, weights)
+    return export_trained(joined(members), Path(out), overwrite, weights, kept=kept)
 
 
 def export_trained(
-    trained: Trained, out: Path, overwrite: bool = False, weights: Weights = "float32"
+    trained: Trained,
+    out: Path,
+    overwrite: bool = False,
+    weights: Weights = "float32",
+    *,
+    kept: Kept = "validation",
 ) -> Bundle:
     """Write a trained network as the bundle `out`.
 
-    With `weights` "float16" the bundle is small: it stores rounded weights in one model file,
-    the ONNX file that OpenVINO can read too. Raises StorageError when `out` holds anything (with
+    The runtimes are compared on validation images; with `kept` "simulated" the images that the
+    bundle keeps for `verify` are simulated ones instead, for data that must not be given away.
+    With `weights` "float16" the bundle is small: it stores rounded weights in one model file, the
+    ONNX file that OpenVINO can read too. Raises StorageError when `out` holds anything (with
     `overwrite`: anything but a bundle), and BundleError, leaving `out` as it was, when a weight
     does not fit float16 or a runtime does not agree with torch.
     """
@@ -101,6 +119,8 @@ def export_trained(
             compare(session, batch, check, point) for session in _sessions(folder, preprocessing)
         ]
         require_agreement(agreements, weights)
+        if kept == "simulated":
+            check = _simulated_check(trained.network, preprocessing)
         _write_check(folder / CHECK_FILE, check, weights)
         _describe(folder, trained, agreements, weights)
     return load_bundle(out)
@@ -139,6 +159,16 @@ def _sessions(folder: Path, preprocessing: Preprocessing) -> Iterator[Session]:
     yield open_openvino(model, shape, "f32")
     if default_precision() != "f32":
         yield open_openvino(model, shape, default_precision())
+
+
+def _simulated_check(network: nn.Module, expected: Preprocessing) -> CheckData:
+    """Simulated ultrasound of the breast, without and with a lesion, in place of real images."""
+    pairs = [simulate(seed, kind) for seed, kind in enumerate(KINDS)]
+    images = np.stack(
+        [fit_pixels(pixels, expected.input_size, expected.channels) for pixels, _ in pairs]
+    )
+    masks = np.stack([fit_mask(mask, expected.input_size) for _, mask in pairs])
+    return CheckData(images, masks, torch_logits(network, normalize(images, expected)))
 
 
 def _write_check(path: Path, check: CheckData, weights: Weights) -> None:
