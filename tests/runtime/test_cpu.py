@@ -5,6 +5,7 @@ import pytest
 from featherseg.runtime import cpu
 
 SAPPHIRE = """processor\t: 0
+vendor_id\t: GenuineIntel
 model name\t: Intel(R) Xeon(R) 8481C
 flags\t\t: fpu avx2 avx512f avx512_bf16 avx512_vnni amx_bf16 amx_tile amx_int8
 
@@ -25,6 +26,7 @@ def test_the_first_processor_counts() -> None:
         vnni=True,
         amx_bf16=True,
         amx_int8=True,
+        vendor="GenuineIntel",
     )
 
 

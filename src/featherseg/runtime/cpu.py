@@ -14,9 +14,10 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True)
 class Capabilities:
-    """A processor's name, the logical cores this process may use, and its vector units.
+    """A processor's name and maker, the logical cores this process may use, its vector units.
 
-    On systems without /proc/cpuinfo the flags are unknown and stand as False.
+    ``vendor`` is as /proc/cpuinfo has it ("GenuineIntel", "AuthenticAMD"). On systems without
+    /proc/cpuinfo it is empty, and the flags are unknown and stand as False.
     """
 
     model: str
@@ -27,6 +28,7 @@ class Capabilities:
     vnni: bool = False
     amx_bf16: bool = False
     amx_int8: bool = False
+    vendor: str = ""
 
 
 @cache
@@ -53,6 +55,7 @@ def parse_cpuinfo(text: str, cores: int) -> Capabilities:
         vnni=not flags.isdisjoint({"avx512_vnni", "avx_vnni"}),
         amx_bf16="amx_bf16" in flags,
         amx_int8="amx_int8" in flags,
+        vendor=fields.get("vendor_id", ""),
     )
 
 

@@ -37,6 +37,9 @@ def start_fabric(device: torch.device, precision: "Precision") -> "Fabric":
         from lightning_fabric import Fabric
         from lightning_fabric.strategies.ddp import DDPStrategy
 
+    if device.type == "cuda":
+        # TensorFloat-32 for what stays in float32.
+        torch.set_float32_matmul_precision("high")
     if not distributed.is_torchelastic_launched():
         return Fabric(accelerator=device.type, devices=1, precision=precision)
     here, all_ = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])

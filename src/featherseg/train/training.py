@@ -103,7 +103,7 @@ def prepare(
     device = pick_device()
     seed_network(recipe.seed, step=0)
     network = build_network(recipe.network, **resolved_options(recipe, parts["train"]))
-    fabric = start_fabric(device, pick_precision(recipe.precision, device.type))
+    fabric = start_fabric(device, pick_precision(recipe.precision, device, network))
     network.to(device).to(memory_format=torch.channels_last)
     # What teachers are asked once is answered in the precision of the training.
     with fabric.autocast():
