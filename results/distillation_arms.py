@@ -1,7 +1,7 @@
 """Train the arms of LightBTSeg's distillation on BUSI at the small scale, and compare them.
 
-Split, recipes and runs are those of `featherseg reproduce lightbtseg-3 --scale small`, with which it
-shares its trainings on the safe split. What is finished is skipped:
+Split, recipes and runs are those of `featherseg reproduce lightbtseg-3 --scale small`, with
+which it shares its trainings on the safe split. What is finished is skipped:
 
     python results/distillation_arms.py BUSI --work runs/reproduce
 
