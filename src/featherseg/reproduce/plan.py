@@ -85,22 +85,23 @@ def plan(
     def duplicates() -> Duplicates:
         return duplicates_of(dataset, track)
 
-    return [_planned(cell, part, scale, dataset, duplicates, work) for cell in wanted]
+    return [_planned(cell, part, scale, (dataset, data), duplicates, work) for cell in wanted]
 
 
 def _planned(
     cell: Cell,
     part: Part,
     scale: Scale,
-    dataset: Dataset,
+    found: tuple[Dataset, Path],
     duplicates: Callable[[], Duplicates],
     work: Path,
 ) -> Planned:
+    dataset, data = found
     path = split_file(work / SPLITS, part.dataset, part.protocol, cell.way, cell.repeat)
     saved_split(path, dataset, duplicates, part.protocol, cell.way, cell.repeat)
     recipe = row_recipe(cell.row, scale, cell.repeat)
     fold = fold_of(part.dataset, cell.way)
-    job = Job("student", recipe, dataset.root, part.dataset, path, fold)
+    job = Job("student", recipe, data, part.dataset, path, fold)
     return Planned(cell, addressed(with_teachers(job, "teachers", scale.teacher_settings)))
 
 
