@@ -234,3 +234,26 @@ def test_masks_survive_the_way_to_the_input_and_back() -> None:
     mask = np.zeros((64, 64), np.uint8)
     mask[8:24, 16:48] = 1
     np.testing.assert_array_equal(fit_mask(fit_mask(mask, (32, 32)), (64, 64)), mask)
+
+
+@pytest.mark.parametrize(
+    ("presence", "threshold", "present"),
+    [
+        (0.0, 0.5, False),
+        (0.01, 0.5, True),
+        (-9.0, None, True),
+        (None, 0.9, True),
+        (-2.0, 0.1, True),
+    ],
+)
+def test_absence_empties_the_mask_and_leaves_the_probability(
+    presence: float | None, threshold: float | None, present: bool
+) -> None:
+    logits = np.full((1, 4, 4), 3.0, np.float32)
+    point = OperatingPoint(presence_threshold=threshold)
+    answer = None if presence is None else np.array([presence], np.float32)
+    mask, probability = postprocess(logits, Geometry((8, 8), (4, 4)), point, answer)
+    assert mask.shape == (8, 8)
+    assert mask.dtype == np.uint8
+    assert bool(mask.any()) is present
+    np.testing.assert_allclose(probability, sigmoid(np.float32(3.0)), rtol=1e-6)

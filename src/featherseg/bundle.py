@@ -1,199 +1,49 @@
 """Model bundles: a folder with a network's files and a manifest that says what they are.
 
 A bundle holds exactly `manifest.json` and the files below, each with its SHA-256 in the
-manifest; OpenVINO's two files may be absent, it then reads the ONNX file. Loading checks all of
-them, follows no link and reads nothing outside the folder.
+manifest; OpenVINO's two files may be absent, it then reads the ONNX file, and an int8 network has
+only those two. Loading checks all of them, follows no link and reads nothing outside the folder.
 """
 
 import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+from pydantic import ValidationError
 
 from featherseg.errors import BundleError
+from featherseg.manifest import (
+    CARD_FILE,
+    CHECK_FILE,
+    FILES,
+    INT8_FILES,
+    IR_FILE,
+    IR_FILES,
+    IR_WEIGHTS_FILE,
+    MANIFEST_FILE,
+    ONNX_FILE,
+    SCHEMA,
+    AgreementEntry,
+    CrossValidationEntry,
+    DifferenceEntry,
+    GateEntry,
+    Manifest,
+    ScoreEntry,
+    StoredPrecision,
+    Weights,
+)
 from featherseg.postprocess import OperatingPoint
 from featherseg.preprocess import Preprocessing
 from featherseg.storage import sha256_bytes, sha256_file, write_bytes
-from featherseg.types import FROM_SCRATCH, Floats, Pixels
-
-SCHEMA = 1
-MANIFEST_FILE = "manifest.json"
-ONNX_FILE = "model.onnx"
-IR_FILE = "model.xml"
-IR_WEIGHTS_FILE = "model.bin"
-CHECK_FILE = "check.npz"
-CARD_FILE = "README.md"
-IR_FILES = frozenset({IR_FILE, IR_WEIGHTS_FILE})
-FILES = IR_FILES | {ONNX_FILE, CHECK_FILE, CARD_FILE}
-
-Weights = Literal["float32", "float16"]
+from featherseg.types import Floats, Pixels
 
 # The largest network here has 106 M parameters (424 MB); whatever is far above is no bundle.
 _MAX_MANIFEST_BYTES = 1 << 20
 _MAX_FILE_BYTES = 1 << 30
 _MAX_CHECK_BYTES = 1 << 28
 _ID_DIGITS = 12
-
-_CLOSED = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-_Share = Annotated[float, Field(ge=0.0, le=1.0)]
-# 16 megapixels: the size of an input, not of an image.
-_Side = Annotated[int, Field(ge=8, le=4096)]
-
-
-class NetworkEntry(BaseModel):
-    """Which network this is: its name in `NETWORKS` and the options it was built with."""
-
-    model_config = _CLOSED
-    name: str
-    options: dict[str, JsonValue]
-
-
-class PreprocessingEntry(BaseModel):
-    """What the network expects, as `preprocess.Preprocessing`; images are stretched to it."""
-
-    model_config = _CLOSED
-    input_size: tuple[_Side, _Side]
-    channels: Literal[1, 3]
-    mean: float
-    std: Annotated[float, Field(gt=0.0)]
-    padding: Literal["stretch"] = "stretch"
-
-
-class OperatingPointEntry(BaseModel):
-    """How probabilities become a mask, as `postprocess.OperatingPoint`."""
-
-    model_config = _CLOSED
-    threshold: _Share
-    smallest_area: _Share
-    components: Literal["all", "largest"]
-
-
-class SourcesEntry(BaseModel):
-    """What the network was made from, by SHA-256, and how the data was laid out and split.
-
-    ``fold`` is None where the split has no folds.
-    """
-
-    model_config = _CLOSED
-    images_sha256: str
-    split_sha256: str
-    recipe_sha256: str
-    checkpoint_sha256: _Sha256
-    layout: str
-    protocol: str
-    fold: int | None = None
-
-
-class TrainingEntry(BaseModel):
-    """How the training went; `validation` scores stand for `validation_images` images.
-
-    ``initial_weights`` says what it began with: ImageNet, the name of a file, or nothing.
-    """
-
-    model_config = _CLOSED
-    initial_weights: str = FROM_SCRATCH
-    epochs: int
-    best_epoch: int
-    validation: dict[str, float]
-    validation_images: int
-
-
-class AgreementEntry(BaseModel):
-    """How far a runtime was from torch on real validation images when the bundle was made.
-
-    ``largest_difference`` is that of the logits over max(1, largest logit), ``differing_pixels``
-    the share of mask pixels, ``dice_change`` the mean Dice minus that of torch.
-    """
-
-    model_config = _CLOSED
-    runtime: str
-    precision: str
-    images: int
-    largest_difference: float
-    differing_pixels: float
-    dice_change: float
-
-
-class ScoreEntry(BaseModel):
-    """A mean over `n` images with its 95 % interval, None where there are too few.
-
-    ``over`` says which images those are; ``unit`` is '' for a share, else px or mm.
-    """
-
-    model_config = _CLOSED
-    mean: float
-    low: float | None
-    high: float | None
-    n: int
-    over: str
-    unit: str = ""
-
-
-class CrossValidationEntry(BaseModel):
-    """Scores of images by networks that had not seen them, one network a fold.
-
-    They stand for the recipe that made this bundle's network, which was trained on all images.
-    ``scores`` are averages by the names that a summary gives them, such as "dice_lesion".
-    """
-
-    model_config = _CLOSED
-    folds: Annotated[int, Field(ge=2)]
-    images: int
-    protocol: str
-    split_sha256: str
-    scores: dict[str, ScoreEntry]
-
-
-class DataEntry(BaseModel):
-    """Under which terms the training images come, and what to cite for them."""
-
-    model_config = _CLOSED
-    license: str
-    citation: str
-
-
-class Manifest(BaseModel):
-    """Everything a bundle says about itself; the schema of manifest.json.
-
-    ``statistics`` are quantiles of the training images, as `likeness.reference_statistics`;
-    ``weights`` is how the files store the network's weights; ``members`` counts the networks
-    whose probabilities are averaged; ``cross_validation`` and ``data`` are None where nothing is
-    known.
-    """
-
-    model_config = _CLOSED
-    schema_version: Literal[1] = Field(alias="schema")
-    featherseg: str
-    network: NetworkEntry
-    parameters: int
-    preprocessing: PreprocessingEntry
-    labels: Annotated[tuple[str, ...], Field(min_length=1, max_length=255)]
-    operating_point: OperatingPointEntry
-    operating_point_chosen_on: str
-    statistics: dict[str, dict[str, float]]
-    sources: SourcesEntry
-    training: TrainingEntry
-    checks: tuple[AgreementEntry, ...]
-    weights: Weights = "float32"
-    members: Annotated[int, Field(ge=1)] = 1
-    cross_validation: CrossValidationEntry | None = None
-    data: DataEntry | None = None
-    files: dict[str, _Sha256]
-
-    @field_validator("files")
-    @classmethod
-    def _closed_set(cls, files: dict[str, str]) -> dict[str, str]:
-        if set(files) not in (FILES, FILES - IR_FILES):
-            raise ValueError(
-                f"must name exactly {', '.join(sorted(FILES))}; {' and '.join(sorted(IR_FILES))} "
-                "may both be absent"
-            )
-        return files
 
 
 @dataclass(frozen=True)
@@ -215,6 +65,16 @@ class Bundle:
         return self.folder / (IR_FILE if IR_FILE in self.manifest.files else ONNX_FILE)
 
     @property
+    def onnx_file(self) -> Path:
+        """What ONNX Runtime reads; BundleError for an int8 network, which is OpenVINO's alone."""
+        if ONNX_FILE not in self.manifest.files:
+            raise BundleError(
+                f"{self.folder}: this bundle holds an int8 network, which is for OpenVINO alone; "
+                "for ONNX Runtime export the run with --precision fp32"
+            )
+        return self.folder / ONNX_FILE
+
+    @property
     def size_mb(self) -> float:
         """The size of the files that the manifest names, in megabytes (10^6 bytes)."""
         return sum((self.folder / name).stat().st_size for name in self.manifest.files) / 1e6
@@ -227,7 +87,9 @@ class Bundle:
 
 @dataclass(frozen=True)
 class CheckData:
-    """What `check.npz` holds: inputs, their masks, and the logits torch gave for them.
+    """What `check.npz` holds: inputs, their masks, and the logits expected of them.
+
+    They are those of torch, of an int8 network its own on the machine that made the bundle.
 
     ``images`` is uint8 (n, h, w, C), ``masks`` uint8 (n, h, w), ``logits`` float32 (n, K, h, w).
     """
@@ -359,3 +221,32 @@ def _what_is(path: Path) -> str:
     if path.is_dir():
         return "a folder"
     return "a file" if path.exists() else "nothing"
+
+
+__all__ = [
+    "CARD_FILE",
+    "CHECK_FILE",
+    "FILES",
+    "INT8_FILES",
+    "IR_FILE",
+    "IR_FILES",
+    "IR_WEIGHTS_FILE",
+    "MANIFEST_FILE",
+    "ONNX_FILE",
+    "SCHEMA",
+    "AgreementEntry",
+    "Bundle",
+    "CheckData",
+    "CrossValidationEntry",
+    "DifferenceEntry",
+    "GateEntry",
+    "Manifest",
+    "ScoreEntry",
+    "StoredPrecision",
+    "Weights",
+    "bundle_id",
+    "file_hashes",
+    "load_bundle",
+    "read_check",
+    "write_manifest",
+]

@@ -22,22 +22,38 @@ class OperatingPoint:
     A pixel is foreground where the probability of any foreground is greater than
     ``threshold``. Connected parts (8-neighborhood) smaller than ``smallest_area`` (a fraction
     of the image's area, so that it holds at any resolution) are dropped; ``components`` keeps
-    all parts or the largest one of each label.
+    all parts or the largest one of each label. A network with a presence output finds nothing
+    where the probability of presence is not above ``presence_threshold``; None asks for nothing.
     """
 
     threshold: float = 0.5
     smallest_area: float = 0.0
     components: Literal["all", "largest"] = "all"
+    presence_threshold: float | None = None
 
 
-def postprocess(logits: Floats, geometry: Geometry, point: OperatingPoint) -> tuple[Mask, Floats]:
+def postprocess(
+    logits: Floats, geometry: Geometry, point: OperatingPoint, presence: Floats | None = None
+) -> tuple[Mask, Floats]:
     """Turn logits (C, h, w) into a uint8 mask and a float32 foreground probability, both (H, W).
 
     C = 1 is one sigmoid map (labels 0 and 1); C > 1 is a softmax with channel 0 as background.
+    `presence` holds the presence logit of a network that has that output; it decides about the
+    mask, and leaves the probability as it is.
     """
     probabilities = resize_maps(class_probabilities(logits), geometry.image_size)
-    mask = select_components(label_pixels(probabilities, point.threshold), point)
+    if is_present(presence, point):
+        mask = select_components(label_pixels(probabilities, point.threshold), point)
+    else:
+        mask = np.zeros(geometry.image_size, np.uint8)
     return mask, np.ascontiguousarray(foreground(probabilities))
+
+
+def is_present(presence: Floats | None, point: OperatingPoint) -> bool:
+    """Whether `point` lets a mask stand, given a presence logit; without either it does."""
+    if presence is None or point.presence_threshold is None:
+        return True
+    return bool(sigmoid(presence).item() > point.presence_threshold)
 
 
 def class_probabilities(logits: Floats) -> Floats:
