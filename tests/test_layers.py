@@ -21,7 +21,8 @@ LAYERS = (
     ("splits", "metrics", "stats", "duplicates", "case_table"),
     ("zoo", "verify", "segment", "datasets"),
     (
-        *("images", "runtime", "bundle", "postprocess", "preprocess", "likeness", "calipers"),
+        *("images", "runtime", "bundle", "manifest", "postprocess", "preprocess"),
+        *("likeness", "calipers"),
         *("measure", "circumference", "shape", "ellipse"),
     ),
     ("types", "storage", "extras", "errors"),
