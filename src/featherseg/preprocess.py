@@ -77,9 +77,14 @@ def fit_mask(mask: Pixels, size: tuple[int, int]) -> Pixels:
 
 def normalize(batch: Pixels, expected: Preprocessing) -> Floats:
     """Turn uint8 (N, h, w, C) into contiguous float32 (N, C, h, w)."""
-    scale = np.float32(1.0 / (_UINT8_MAX * expected.std))
-    shift = np.float32(expected.mean / expected.std)
+    scale, shift = scale_and_shift(expected)
     planes = np.ascontiguousarray(batch.transpose(0, 3, 1, 2), dtype=np.float32)
     planes *= scale
     planes -= shift
     return planes
+
+
+def scale_and_shift(expected: Preprocessing) -> tuple[np.float32, np.float32]:
+    """What uint8 values are multiplied by, and what is then subtracted."""
+    scale = np.float32(1.0 / (_UINT8_MAX * expected.std))
+    return scale, np.float32(expected.mean / expected.std)

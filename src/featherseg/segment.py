@@ -7,7 +7,7 @@ from featherseg.bundle import Bundle
 from featherseg.likeness import Reference, image_statistics, unlike
 from featherseg.postprocess import OperatingPoint, class_probabilities, postprocess, resize_maps
 from featherseg.preprocess import Geometry, Preprocessing, preprocess
-from featherseg.runtime import Precision, Session, open_session
+from featherseg.runtime import Answer, Precision, Session, answer_of, open_session
 from featherseg.runtime.flips import FlippedSession, Flips
 from featherseg.types import Floats, Image, Segmentation
 
@@ -44,22 +44,24 @@ class Segmenter:
 
     def __call__(self, image: Image) -> Segmentation:
         """Find the labels in one image."""
-        logits, geometry = self._run(image)
-        mask, probability = postprocess(logits, geometry, self.operating_point)
+        answer, geometry = self._run(image)
+        mask, probability = postprocess(
+            answer.logits[0], geometry, self.operating_point, answer.presence
+        )
         return Segmentation(mask, probability, self.labels, image, self.model_id)
 
     def probabilities(self, image: Image) -> Floats:
         """Class probabilities (C, H, W) on the image's grid, as `class_probabilities` has them."""
-        logits, geometry = self._run(image)
-        return resize_maps(class_probabilities(logits), geometry.image_size)
+        answer, geometry = self._run(image)
+        return resize_maps(class_probabilities(answer.logits[0]), geometry.image_size)
 
     def unlike(self, image: Image) -> list[str]:
         """In what an image is unlike the training images; `likeness.unlike`."""
         return unlike(image_statistics(image.pixels), self.reference)
 
-    def _run(self, image: Image) -> tuple[Floats, Geometry]:
+    def _run(self, image: Image) -> tuple[Answer, Geometry]:
         batch, geometry = preprocess(image.pixels, self.preprocessing)
-        return self.session.logits(batch)[0], geometry
+        return answer_of(self.session, batch), geometry
 
 
 def with_flips(segmenter: Segmenter, flips: Flips | None) -> Segmenter:

@@ -1,11 +1,13 @@
-"""Running a bundle's network: images in, logits out, whichever runtime does it."""
+"""Running a bundle's network: images in, logits or masks out, whichever runtime does it."""
 
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from featherseg.bundle import ONNX_FILE, Bundle
 from featherseg.errors import BundleError
 from featherseg.runtime.cpu import Precision, default_precision
-from featherseg.types import Floats
+from featherseg.runtime.masks import Answer, MaskRule, Started
+from featherseg.types import Floats, Mask, Pixels
 
 RUNTIMES = ("openvino", "onnxruntime")
 
@@ -25,28 +27,94 @@ class Session(Protocol):
         """Run float32 (N, C, h, w) to float32 logits (N, K, h, w) of the same h and w."""
 
 
+@runtime_checkable
+class AnsweringSession(Session, Protocol):
+    """A session that also gives the presence, where the network has that output."""
+
+    def answer(self, batch: Floats) -> Answer:
+        """Run float32 (N, C, h, w) to everything that the network says."""
+
+
+@runtime_checkable
+class MaskSession(AnsweringSession, Protocol):
+    """A session that knows the bundle's preprocessing and thresholds, for speed.
+
+    Its masks are those of `masks.answer_masks`, at the network's size; parts are not chosen yet.
+    """
+
+    def masks(self, batch: Pixels) -> Mask:
+        """Run uint8 (N, h, w, C) to label masks uint8 (N, h, w)."""
+
+    def start(self, batch: Pixels) -> Started:
+        """Begin with uint8 (1, h, w, C); calling the result waits and gives the mask."""
+
+
 def open_session(
-    bundle: Bundle, runtime: str = "openvino", precision: Precision | None = None
-) -> Session:
+    bundle: Bundle,
+    runtime: str = "openvino",
+    precision: Precision | None = None,
+    *,
+    threads: int | None = None,
+    streams: int = 1,
+    cache_dir: Path | None = None,
+) -> MaskSession:
     """Open a bundle's network for images of the bundle's input size.
 
-    `precision` None means the fastest on this processor (ONNX Runtime: always "f32").
+    `precision` None means the bundle's own, else the fastest on this processor (ONNX Runtime:
+    always "f32"). `threads` None is OMP_NUM_THREADS, or the runtime's choice; with OpenVINO they are shared by `streams`,
+    the images worked on at a time, and what it compiles is kept in `cache_dir`, if given.
     Raises BundleError for an unknown runtime, a precision it lacks or a model it refuses, and
     MissingExtraError when the runtime is not installed.
     """
     expected = bundle.manifest.preprocessing
+    rule = MaskRule(bundle.preprocessing, bundle.operating_point)
     if runtime == "openvino":
         from featherseg.runtime.openvino import open_openvino
 
-        shape = (expected.channels, *expected.input_size)
-        return open_openvino(bundle.openvino_file, shape, precision or default_precision())
+        return open_openvino(
+            bundle.openvino_file,
+            (expected.channels, *expected.input_size),
+            precision or _stored(bundle) or default_precision(),
+            rule=rule,
+            threads=threads,
+            streams=streams,
+            cache_dir=cache_dir,
+        )
     if runtime == "onnxruntime":
         if precision not in (None, "f32"):
             raise BundleError(f"onnxruntime computes in f32, not {precision}; use openvino")
+        if ONNX_FILE not in bundle.manifest.files:
+            raise BundleError(
+                f"{bundle.folder}: this bundle is for OpenVINO alone; for ONNX Runtime export it "
+                "with --precision fp32"
+            )
         from featherseg.runtime.onnxruntime import open_onnxruntime
 
-        return open_onnxruntime(bundle.folder / ONNX_FILE)
+        return open_onnxruntime(bundle.folder / ONNX_FILE, rule=rule, threads=threads)
     raise BundleError(f"unknown runtime '{runtime}'; choose one of {', '.join(RUNTIMES)}")
 
 
-__all__ = ["RUNTIMES", "Precision", "Session", "open_session"]
+def _stored(bundle: Bundle) -> Precision | None:
+    stored = bundle.manifest.precision
+    return stored if stored in ("f32", "bf16") else None
+
+
+def answer_of(session: Session, batch: Floats) -> Answer:
+    """What any session says of float32 (N, C, h, w): the presence too, if it gives one."""
+    if isinstance(session, AnsweringSession):
+        return session.answer(batch)
+    return Answer(session.logits(batch))
+
+
+__all__ = [
+    "RUNTIMES",
+    "Answer",
+    "AnsweringSession",
+    "MaskRule",
+    "MaskSession",
+    "Precision",
+    "Session",
+    "Started",
+    "answer_of",
+    "open_session",
+]

@@ -1,14 +1,12 @@
 """Test-time flips: an image is run as it is and flipped, and the answers are averaged."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
+from featherseg.runtime import Answer, Session, answer_of
 from featherseg.types import Floats
-
-if TYPE_CHECKING:
-    from featherseg.runtime import Session
 
 Flips = Literal["horizontal", "both"]
 
@@ -28,7 +26,7 @@ class FlippedSession:
     and the one turned by 180 degrees as well.
     """
 
-    session: "Session"
+    session: Session
     flips: Flips
 
     @property
@@ -41,16 +39,29 @@ class FlippedSession:
         """That of the session."""
         return self.session.precision
 
-    def logits(self, batch: Floats) -> Floats:
-        """Run float32 (N, C, h, w) to logits (N, K, h, w) of the views' mean probability.
+    def answer(self, batch: Floats) -> Answer:
+        """Run float32 (N, C, h, w) to the logits of the views' mean probabilities.
 
         Each view's answer is turned back before the mean is taken.
         """
-        answers = []
-        for axes in VIEWS[self.flips]:
-            turned = np.ascontiguousarray(np.flip(batch, axes))
-            answers.append(np.flip(self.session.logits(turned), axes))
-        return mean_as_logits(np.stack(answers))
+        answers = [
+            _turned_back(answer_of(self.session, np.ascontiguousarray(np.flip(batch, axes))), axes)
+            for axes in VIEWS[self.flips]
+        ]
+        logits = mean_as_logits(np.stack([each.logits for each in answers]))
+        presences = [each.presence for each in answers if each.presence is not None]
+        if not presences:
+            return Answer(logits)
+        mean = mean_as_logits(np.stack(presences)[..., np.newaxis, np.newaxis])
+        return Answer(logits, mean[..., 0, 0])
+
+    def logits(self, batch: Floats) -> Floats:
+        """Run float32 (N, C, h, w) to logits (N, K, h, w) of the views' mean probability."""
+        return self.answer(batch).logits
+
+
+def _turned_back(answer: Answer, axes: tuple[int, ...]) -> Answer:
+    return Answer(np.flip(answer.logits, axes), answer.presence)
 
 
 def mean_as_logits(answers: Floats) -> Floats:

@@ -8,36 +8,64 @@ import numpy as np
 
 from featherseg.errors import BundleError
 from featherseg.extras import require
+from featherseg.preprocess import normalize
 from featherseg.runtime.cpu import thread_limit
+from featherseg.runtime.masks import PRESENCE, Answer, MaskRule, Started, answer_masks
 from featherseg.runtime.onnx_file import refuse_external_data
-from featherseg.types import Floats
+from featherseg.types import Floats, Mask, Pixels
 
 _ERRORS_ONLY = 3
 
 
 @dataclass(frozen=True)
 class OnnxRuntimeSession:
-    """A loaded model; may be shared between threads."""
+    """A loaded model; may be shared between threads.
+
+    ``rule`` says how masks are made, None for a session that gives logits only.
+    """
 
     session: Any
+    rule: MaskRule | None = None
     precision: str = "f32"
     runtime: str = "onnxruntime"
 
+    def answer(self, batch: Floats) -> Answer:
+        """Run float32 (N, C, h, w), one image at a time."""
+        answers = (self._one(batch[index : index + 1]) for index in range(len(batch)))
+        return Answer(*(np.concatenate(each) for each in zip(*answers, strict=True)))
+
     def logits(self, batch: Floats) -> Floats:
         """Run float32 (N, C, h, w), one image at a time, to float32 logits (N, K, h, w)."""
-        return np.concatenate([self._one(batch[index : index + 1]) for index in range(len(batch))])
+        return self.answer(batch).logits
 
-    def _one(self, image: Floats) -> Floats:
+    def masks(self, batch: Pixels) -> Mask:
+        """Run uint8 (N, h, w, C), one image at a time, to label masks uint8 (N, h, w)."""
+        if self.rule is None:
+            raise ValueError("masks need a rule; open the session with one")
+        answer = self.answer(normalize(batch, self.rule.preprocessing))
+        return answer_masks(answer, self.rule.point)
+
+    def start(self, batch: Pixels) -> Started:
+        """Run uint8 (1, h, w, C) at once; calling the result gives the mask."""
+        masks = self.masks(batch)
+        return lambda: masks
+
+    def _one(self, image: Floats) -> list[Floats]:
         name = self.session.get_inputs()[0].name
-        (logits,) = self.session.run(None, {name: np.ascontiguousarray(image, np.float32)})
-        return np.asarray(logits, np.float32)
+        logits, *others = [output.name for output in self.session.get_outputs()]
+        wanted = [logits, PRESENCE] if PRESENCE in others else [logits]
+        outputs = self.session.run(wanted, {name: np.ascontiguousarray(image, np.float32)})
+        return [np.asarray(output, np.float32) for output in outputs]
 
 
-def open_onnxruntime(model: Path) -> OnnxRuntimeSession:
+def open_onnxruntime(
+    model: Path, *, rule: MaskRule | None = None, threads: int | None = None
+) -> OnnxRuntimeSession:
     """Load `model`, an ONNX file that holds all its weights.
 
-    Raises MissingExtraError without the package, and BundleError for weights in other files (ONNX
-    Runtime refuses those outside the model's folder; here none are needed) or a damaged model.
+    `threads` None is OMP_NUM_THREADS, or ONNX Runtime's choice. Raises MissingExtraError without
+    the package, and BundleError for weights in other files (ONNX Runtime refuses those outside
+    the model's folder; here none are needed) or a damaged model.
     """
     require("onnxruntime")
     import onnxruntime
@@ -46,7 +74,7 @@ def open_onnxruntime(model: Path) -> OnnxRuntimeSession:
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
-    options.intra_op_num_threads = thread_limit()
+    options.intra_op_num_threads = threads or thread_limit()
     # Spinning threads made two shared cores more than twice as slow.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
@@ -56,4 +84,4 @@ def open_onnxruntime(model: Path) -> OnnxRuntimeSession:
     except Exception as error:  # its error classes share no public base
         reason = str(error).strip().splitlines()[0]
         raise BundleError(f"ONNX Runtime cannot run {model}: {reason}; export it again") from error
-    return OnnxRuntimeSession(session)
+    return OnnxRuntimeSession(session, rule)

@@ -1,0 +1,62 @@
+"""The rule of `runtime.masks` as part of an OpenVINO model: uint8 pixels in, label masks out.
+
+Normalization and threshold then run where the network runs, on its threads and in its layout,
+and a fourth (uint8 instead of float32) of the input and of the answer crosses the border.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from featherseg.preprocess import Preprocessing, scale_and_shift
+from featherseg.runtime.masks import MaskRule, logit_cutoff
+from featherseg.runtime.openvino import load_openvino, presence_place
+
+_CHANNELS_FIRST = (0, 3, 1, 2)
+
+
+def with_masks(network: Any, rule: MaskRule) -> Any:
+    """A new model: uint8 pixels (1, h, w, C) to one uint8 label mask (1, h, w).
+
+    `network` is an `openvino.Model` of input (1, C, h, w) and output logits (1, K, h, w), with a
+    second output `presence` (1, 1) or without; it is not changed.
+    """
+    openvino = load_openvino()
+    ops = openvino.opset13
+    network = network.clone()
+    (image,) = network.get_parameters()
+    height, width = rule.preprocessing.input_size
+    pixels = ops.parameter([1, height, width, rule.preprocessing.channels], np.uint8, "pixels")
+    image.output(0).replace(_normalized(ops, pixels, rule.preprocessing).output(0))
+    made = [output.get_node().input_value(0) for output in network.outputs]
+    labels = _labels(ops, made[0], rule.point.threshold)
+    presence = presence_place(network)
+    if presence is not None and rule.point.presence_threshold is not None:
+        cutoff = logit_cutoff(rule.point.presence_threshold)
+        found = ops.reshape(ops.greater(made[presence], cutoff), [1, 1, 1], special_zero=False)
+        labels = ops.select(found, labels, np.uint8(0))
+    labels.set_friendly_name("masks")
+    return openvino.Model([labels], [pixels], "masks")
+
+
+def _normalized(ops: Any, pixels: Any, expected: Preprocessing) -> Any:
+    """`preprocess.normalize`, in its order of operations."""
+    scale, shift = scale_and_shift(expected)
+    planes = ops.convert(ops.transpose(pixels, _CHANNELS_FIRST), np.float32)
+    return ops.subtract(ops.multiply(planes, scale), shift)
+
+
+def _labels(ops: Any, logits: Any, threshold: float) -> Any:
+    """`postprocess.label_pixels` of logits (1, K, h, w): uint8 (1, h, w)."""
+    if logits.get_partial_shape()[1].get_length() == 1:
+        found = ops.greater(logits, logit_cutoff(threshold))
+        return ops.squeeze(ops.convert(found, np.uint8), [1])
+    shares = ops.softmax(logits, 1)
+    background = ops.gather(shares, 0, 1)
+    found = ops.greater(ops.subtract(np.float32(1), background), np.float32(threshold))
+    if logits.get_partial_shape()[1].get_length() == 2:
+        return ops.convert(found, np.uint8)
+    foreground = ops.slice(shares, [1], [np.iinfo(np.int32).max], [1], [1])
+    likeliest = ops.topk(foreground, 1, 1, "max", "value", "i32", stable=True).output(1)
+    label = ops.add(ops.squeeze(likeliest, [1]), np.int32(1))
+    return ops.convert(ops.select(found, label, np.int32(0)), np.uint8)
