@@ -11,7 +11,15 @@ from typing import Any
 
 from featherseg.compress.card import card
 from featherseg.networks import NETWORKS
-from featherseg.networks.published import ALNET, LAEDNET, LIGHTBTSEG, LIGHTER, PUBLISHED, T2KD
+from featherseg.networks.published import (
+    ALNET,
+    LAEDNET,
+    LIGHTBTSEG,
+    LIGHTER,
+    OURS,
+    PUBLISHED,
+    T2KD,
+)
 from featherseg.storage import write_text
 
 FOLDER = Path(__file__).resolve().parent
@@ -22,6 +30,7 @@ PAGES = {
     ALNET: "al-net",
     LIGHTBTSEG: "lightbtseg",
     T2KD: "lightbtseg",
+    OURS: "feathernet",
 }
 END = "<!-- /table -->"
 HEAD = """\
@@ -37,8 +46,14 @@ Every network is built by name, `featherseg networks NAME` shows one in full, an
   size, branches merged. FLOPs are twice as many.
 * status: *exact*, every published digit; *match*, the digits printed, or within 0.1 %; *fit*, the
   text leaves the structure open and ours is the reading whose size comes nearest; *no match*, no
-  reading does.
+  reading does; *ours*, designed here.
 """
+
+
+OVERVIEW_HEAD = (
+    "| network | parameters | merged | fused | GMACs | status |",
+    "|---|---:|---:|---:|---:|---|",
+)
 
 
 def overview(cards: Sequence[Mapping[str, Any]]) -> str:
@@ -48,8 +63,7 @@ def overview(cards: Sequence[Mapping[str, Any]]) -> str:
         size = next(each["input_size"] for each in cards if each["paper"] == paper)
         parts += [
             f"\n## [{paper}]({PAGES[paper]}.md), input {'x'.join(map(str, size))}\n",
-            "| network | parameters | merged | fused | GMACs | status |",
-            "|---|---:|---:|---:|---:|---|",
+            *OVERVIEW_HEAD,
         ]
         parts += [_overview_row(each) for each in cards if each["paper"] == paper]
     return "\n".join(parts) + "\n"
@@ -62,7 +76,13 @@ def _overview_row(each: Mapping[str, Any]) -> str:
 
 
 def comparison(cards: Sequence[Mapping[str, Any]], page: str) -> str:
-    """What the papers of a page print of each network, beside ours."""
+    """What the papers of a page print of each network, beside ours.
+
+    Our own networks are in no table: their sizes stand alone.
+    """
+    if page == PAGES[OURS]:
+        ours = [_overview_row(each) for each in cards if each["paper"] == OURS]
+        return "\n".join((*OVERVIEW_HEAD, *ours))
     lines = [
         "| network | where | published | ours, counted alike | difference | GFLOPs, published | "
         "GMACs | status |",

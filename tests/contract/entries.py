@@ -129,4 +129,22 @@ ENTRIES = {
     "unetpp": _unet(36_629_633, 551.299, total=36_629_633 + 14_592),
     "unet3p": _unet(26_971_777, 790.610, total=26_971_777 + 13_056),
     "attention_unet": _unet(34_878_573, 265.700, total=34_878_573 + 15_624),
+    "feathernet_s": Entry(
+        1_827_601,
+        2.954,
+        total=1_832_721,
+        reparameterized=1_651_217,
+        fused=1_648_657,
+        small={"width": 16},
+        multiple=32,
+    ),
+    "feathernet_m": Entry(
+        3_628_497,
+        4.186,
+        total=3_636_177,
+        reparameterized=3_275_345,
+        fused=3_271_505,
+        small={"width": 16},
+        multiple=32,
+    ),
 }

@@ -15,7 +15,8 @@ _NAME_WIDTH = 25
 _LEGEND = """\
 GMACs: 10^9 multiply-accumulates for one image of the input size.
 diff.: against what the paper counts (LAEDNet: with running statistics; AL-Net: branches merged).
-exact: every digit; match: the digits printed; fit: the nearest reading of an incomplete text.
+exact: every digit; match: the digits printed; fit: the nearest reading of an incomplete text;
+ours: designed here.
 One network: featherseg networks NAME"""
 _WEIGHTS = {
     "parameters": "trainable",

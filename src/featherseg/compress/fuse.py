@@ -11,11 +11,11 @@ def reparameterize(network: nn.Module) -> nn.Module:
     """A new network, in eval mode, that computes the same with the branches of blocks merged.
 
     RepVGG (Ding et al. 2021, doi 10.1109/CVPR46437.2021.01352): the 3x3, 1x1 and identity
-    branches of a block, each with its batch norm, become one 3x3 convolution. The blocks are
-    timm's, which offer ``reparameterize()``. The original is not changed; networks without
-    such blocks are copied.
+    branches of a block become one 3x3 convolution. Blocks of timm offer ``reparameterize()``,
+    our own ``merged()``, which gives the block to take their place. The original is not changed;
+    networks without such blocks are copied.
     """
-    merged = copy.deepcopy(network).eval()
+    merged = _replaced(copy.deepcopy(network).eval(), "merged")
     blocks: list[Any] = [each for each in merged.modules() if hasattr(each, "reparameterize")]
     for block in blocks:
         # timm makes the new convolution on the default device and in the default type.
@@ -32,14 +32,14 @@ def fuse(network: nn.Module) -> nn.Module:
     Branches are merged first; then every submodule that offers ``fused()`` is replaced by what
     that returns. The original is not changed; fusing again gives an equal copy.
     """
-    return _replaced(reparameterize(network))
+    return _replaced(reparameterize(network), "fused")
 
 
-def _replaced(module: nn.Module) -> nn.Module:
-    offer = getattr(module, "fused", None)
+def _replaced(module: nn.Module, form: str) -> nn.Module:
+    offer = getattr(module, form, None)
     if callable(offer):
-        fused: nn.Module = offer()
-        return fused
+        other: nn.Module = offer()
+        return other
     for name, child in module.named_children():
-        setattr(module, name, _replaced(child))
+        setattr(module, name, _replaced(child, form))
     return module

@@ -1,4 +1,4 @@
-"""The networks of the papers, by name.
+"""The networks of the papers and our own, by name.
 
 Every network takes (N, in_channels, H, W) float images and gives logits (N, out_channels, H, W)
 of the same size, in training and in evaluation alike. Options are keyword arguments.
@@ -22,6 +22,7 @@ from featherseg.networks.deeplabv3plus import (
     deeplabv3plus_xception,
 )
 from featherseg.networks.fcn import fcn8s, fcn16s, fcn32s
+from featherseg.networks.feathernet import feathernet
 from featherseg.networks.laednet import laednet
 from featherseg.networks.lighter_unet import light_unet, lighter_unet, unet_bilinear
 from featherseg.networks.mnet import mnet
@@ -76,6 +77,8 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "unetpp": unetpp,
     "unet3p": unet3p,
     "attention_unet": attention_unet,
+    "feathernet_s": partial(feathernet, factors=(1, 2, 3, 3), depths=(1, 1, 1)),
+    "feathernet_m": partial(feathernet, factors=(1, 2, 4, 4), depths=(2, 1, 2)),
 }
 
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 # exact: every digit printed; match: rounds to the printed digits, or misses them by less than
 # 0.1 %; fit: the text leaves the structure open, and ours is the reading whose size comes
-# nearest; no match: no reading does.
-Status = Literal["exact", "match", "fit", "no match"]
+# nearest; no match: no reading does; ours: designed here, nothing to compare with.
+Status = Literal["exact", "match", "fit", "no match", "ours"]
 # What the paper's figure counts: trainable values, these and running statistics (Keras), or
 # trainable values after the branches of RepVGG blocks are merged.
 Counted = Literal["parameters", "total", "reparameterized"]
@@ -19,6 +19,7 @@ LAEDNET = "LAEDNet (2022)"
 ALNET = "AL-Net (2022)"
 LIGHTBTSEG = "LightBTSeg (2023)"
 T2KD = "T2KD Attention U-Net (2025)"
+OURS = "FeatherNet (ours)"
 
 
 @dataclass(frozen=True)
@@ -203,4 +204,6 @@ PUBLISHED: dict[str, Facts] = {
         "30.0 M; file size and GFLOPs agree with this network.",
     ),
     "attention_unet": _lightbtseg(34.9, 266.47, 134),
+    "feathernet_s": Facts(OURS, (512, 512), (), "ours"),
+    "feathernet_m": Facts(OURS, (512, 512), (), "ours"),
 }
