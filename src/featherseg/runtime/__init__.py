@@ -61,8 +61,9 @@ def open_session(
     """Open a bundle's network for images of the bundle's input size.
 
     `precision` None means the bundle's own, else the fastest on this processor (ONNX Runtime:
-    always "f32"). `threads` None is OMP_NUM_THREADS, or the runtime's choice; with OpenVINO they are shared by `streams`,
-    the images worked on at a time, and what it compiles is kept in `cache_dir`, if given.
+    always "f32"). `threads` None is OMP_NUM_THREADS, or the runtime's choice. OpenVINO works on
+    `streams` images at a time, which share the threads, and keeps what it compiles in `cache_dir`,
+    if given.
     Raises BundleError for an unknown runtime, a precision it lacks or a model it refuses, and
     MissingExtraError when the runtime is not installed.
     """
