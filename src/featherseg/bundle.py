@@ -9,6 +9,7 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import ValidationError
@@ -28,6 +29,7 @@ from featherseg.manifest import (
     AgreementEntry,
     CrossValidationEntry,
     DifferenceEntry,
+    FloatPrecision,
     GateEntry,
     Manifest,
     ScoreEntry,
@@ -65,14 +67,10 @@ class Bundle:
         return self.folder / (IR_FILE if IR_FILE in self.manifest.files else ONNX_FILE)
 
     @property
-    def onnx_file(self) -> Path:
-        """What ONNX Runtime reads; BundleError for an int8 network, which is OpenVINO's alone."""
-        if ONNX_FILE not in self.manifest.files:
-            raise BundleError(
-                f"{self.folder}: this bundle holds an int8 network, which is for OpenVINO alone; "
-                "for ONNX Runtime export the run with --precision fp32"
-            )
-        return self.folder / ONNX_FILE
+    def precision(self) -> Literal["f32", "bf16"] | None:
+        """What OpenVINO shall compute in; None leaves it to the processor, also beside int8."""
+        stored = self.manifest.precision
+        return stored if stored in ("f32", "bf16") else None
 
     @property
     def size_mb(self) -> float:
@@ -239,6 +237,7 @@ __all__ = [
     "CheckData",
     "CrossValidationEntry",
     "DifferenceEntry",
+    "FloatPrecision",
     "GateEntry",
     "Manifest",
     "ScoreEntry",

@@ -33,6 +33,10 @@ class BundleError(FeatherSegError):
     """A model bundle cannot be used, or is not what its manifest says."""
 
 
+class GateError(BundleError):
+    """A quantized network is not as good as the one it was made from."""
+
+
 class StorageError(FeatherSegError):
     """A file cannot be written."""
 

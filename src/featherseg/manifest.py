@@ -20,7 +20,8 @@ INT8_FILES = FILES - {ONNX_FILE}
 
 Weights = Literal["float32", "float16", "int8"]
 # "auto" is bf16 on a processor with AMX and f32 elsewhere; "int8" is in the files themselves.
-StoredPrecision = Literal["auto", "f32", "bf16", "int8"]
+FloatPrecision = Literal["auto", "f32", "bf16"]
+StoredPrecision = FloatPrecision | Literal["int8"]
 
 _CLOSED = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -1,4 +1,4 @@
-"""Do the runtimes on this machine give a bundle's own masks? Compared with torch's stored logits.
+"""Do the runtimes on this machine give a bundle's own masks? Compared with its stored logits.
 
 Export applies the same limits to all validation images it has before a bundle is written.
 """
@@ -27,8 +27,14 @@ from featherseg.types import Floats, Mask
 # twenty layers such errors add up to about a thousandth, and ten times that is allowed. In bf16
 # they drown in its own rounding.
 _HALVED = "f32 with float16 weights"
-LARGEST_DIFFERENCE = {"f32": 1e-3, _HALVED: 1e-2, "bf16": 1.0}
-DIFFERING_PIXELS = {"f32": 1e-4, _HALVED: 1e-3, "bf16": 5e-3}
+#
+# An int8 network is compared with its own logits on the machine that made it. Processors multiply
+# its integers alike but round differently in between, and a value next to a step of 1/255 of its
+# layer's range then falls on either side of it: as for bf16 only its pixels are judged, and the
+# mean Dice, by twice what the gate allows since a bundle keeps few images.
+LARGEST_DIFFERENCE = {"f32": 1e-3, _HALVED: 1e-2, "bf16": 1.0, "int8": 1.0}
+DIFFERING_PIXELS = {"f32": 1e-4, _HALVED: 1e-3, "bf16": 5e-3, "int8": 5e-3}
+DICE_CHANGE = {"int8": 0.01}
 _NOT_A_NUMBER = 1e30
 
 
@@ -47,13 +53,17 @@ def verify_bundle(bundle: Bundle) -> Verification:
     """
     check = read_check(bundle)
     batch = normalize(check.images, bundle.preprocessing)
-    agreements = tuple(
-        compare(open_session(bundle, runtime, precision), batch, check, bundle.operating_point)
-        for runtime, precision in usable_runtimes()
-    )
+    if bundle.manifest.precision == "int8":
+        session = open_session(bundle)
+        agreements = [as_int8(compare(session, batch, check, bundle.operating_point))]
+    else:
+        agreements = [
+            compare(open_session(bundle, runtime, precision), batch, check, bundle.operating_point)
+            for runtime, precision in usable_runtimes()
+        ]
     weights = bundle.manifest.weights
     findings = tuple(each for one in agreements for each in disagreements(one, weights))
-    return Verification(agreements, findings)
+    return Verification(tuple(agreements), findings)
 
 
 def usable_runtimes() -> tuple[tuple[str, Precision], ...]:
@@ -89,6 +99,11 @@ def compare(
     )
 
 
+def as_int8(agreement: AgreementEntry) -> AgreementEntry:
+    """The same, named after the network's integers and not after what is computed between them."""
+    return agreement.model_copy(update={"precision": "int8"})
+
+
 def disagreements(agreement: AgreementEntry, weights: Weights = "float32") -> list[str]:
     """One sentence for each limit that an agreement breaks; `weights` is how they are stored."""
     is_halved = agreement.precision == "f32" and weights == "float16"
@@ -106,6 +121,11 @@ def disagreements(agreement: AgreementEntry, weights: Weights = "float32") -> li
         sentences.append(
             f"{who}: {agreement.differing_pixels:.2e} of the mask pixels differ, "
             f"over the limit of {limit:g}"
+        )
+    limit = DICE_CHANGE.get(how, 1.0)
+    if abs(agreement.dice_change) > limit:
+        sentences.append(
+            f"{who}: mean Dice changes by {agreement.dice_change:+.4f}, over the limit of {limit:g}"
         )
     return sentences
 

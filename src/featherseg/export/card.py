@@ -3,12 +3,18 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from featherseg.bundle import AgreementEntry, CrossValidationEntry, ScoreEntry
+from featherseg.bundle import AgreementEntry, CrossValidationEntry, GateEntry, ScoreEntry
 from featherseg.report.words import METRIC_NAMES, metric_key
 
 # Pixels and millimeters to a tenth, shares to a thousandth: finer than any outline is drawn.
 _DIGITS = {"": 3}
 _DISTANCE_DIGITS = 1
+_PRECISIONS = {
+    "auto": "bf16 on a processor with AMX, f32 elsewhere",
+    "f32": "f32",
+    "bf16": "bf16, which is slower than f32 on a processor without AMX",
+    "int8": "int8, in OpenVINO alone",
+}
 
 
 def model_card(facts: dict[str, Any]) -> str:
@@ -31,11 +37,13 @@ def model_card(facts: dict[str, Any]) -> str:
         f"began with: {training['initial_weights']}.",
         *_members(facts.get("members", 1)),
         f"* Weights: stored as {facts['weights']}.",
+        f"* Precision: {_PRECISIONS[facts.get('precision', 'auto')]}.",
         *_terms(facts.get("data")),
         "",
         "Use: `featherseg predict BUNDLE IMAGES --out MASKS`",
         "",
         *(_cross_validation(cross_validation) if cross_validation else _validation(training)),
+        *_gate(facts.get("gate")),
         *_agreement(facts["checks"]),
         *_sources(facts["sources"]),
     ]
@@ -99,6 +107,30 @@ def _score_row(name: str, score: ScoreEntry) -> str:
     if score.low is not None and score.high is not None:
         interval = f"{score.low:.{digits}f} to {score.high:.{digits}f}"
     return f"| {title} | {score.mean:.{digits}f} | {interval} | {score.n} | {score.over} |"
+
+
+def _gate(gate: GateEntry | None) -> list[str]:
+    """How the int8 network did beside the one it was made from."""
+    if gate is None:
+        return []
+    kept = ", ".join(f"`{name}`" for name in gate.kept_layers) or "none"
+    low, high = gate.difference.low, gate.difference.high
+    interval = "-" if low is None or high is None else f"{low:+.4f} to {high:+.4f}"
+    return [
+        f"## Gate ({gate.images} {gate.over} images, {gate.lesions} with something to find)",
+        "",
+        f"Made by {gate.method}, calibrated on {gate.calibration_images} training images. Of "
+        f"{gate.layers} layers these stayed in floating point: {kept}.",
+        "",
+        "| | f32 | int8 | int8 less f32 | 95 % interval |",
+        "|---|---|---|---|---|",
+        f"| Dice | {gate.dice_float:.4f} | {gate.dice_int8:.4f} | {gate.difference.mean:+.4f} "
+        f"| {interval} |",
+        f"| Missed | {gate.missed_float} | {gate.missed_int8} | {gate.newly_missed} newly | - |",
+        f"| False alarms | {gate.false_alarms_float} | {gate.false_alarms_int8} "
+        f"| {gate.false_alarms_int8 - gate.false_alarms_float:+d} | - |",
+        "",
+    ]
 
 
 def _agreement(checks: Iterable[AgreementEntry]) -> list[str]:

@@ -2,10 +2,11 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from featherseg.errors import BundleError
 from featherseg.preprocess import Preprocessing
@@ -15,23 +16,40 @@ from featherseg.storage import write_bytes
 _AXES = ("batch", None, "height", "width")
 
 
+class WithPresence(nn.Module):
+    """A network's ``forward_with_presence`` as its forward: logits and presence."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network: Any = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Run (N, C, H, W) to logits (N, K, H, W) and presence (N, 1)."""
+        logits, presence = self.network.forward_with_presence(image)
+        return logits, presence
+
+
 def write_onnx(network: nn.Module, preprocessing: Preprocessing, path: Path) -> None:
     """Write `network` as plain ONNX with dynamic batch, height and width, and check it.
 
-    Traces of the source code that the exporter leaves in the file are removed.
+    Its input is `image`, its output `logits`; a network that offers ``forward_with_presence``
+    gets a second output, `presence` (N, 1), logits too. Traces of the source code that the
+    exporter leaves in the file are removed.
     """
     dynamic = torch.export.Dim.DYNAMIC
+    tells_presence = hasattr(network, "forward_with_presence")
+    outputs = ["logits", "presence"] if tells_presence else ["logits"]
     example = torch.zeros(2, preprocessing.channels, *preprocessing.input_size)
     with warnings.catch_warnings():
         # The exporter warns of its own deprecations; what it writes is checked below.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            network.eval(),
+            (WithPresence(network) if tells_presence else network).eval(),
             (example,),
             dynamo=True,
             dynamic_shapes=({0: dynamic, 2: dynamic, 3: dynamic},),
             input_names=["image"],
-            output_names=["logits"],
+            output_names=outputs,
             verbose=False,
         )
     if program is None:
@@ -39,7 +57,7 @@ def write_onnx(network: nn.Module, preprocessing: Preprocessing, path: Path) -> 
     model = program.model_proto
     _anonymize(model)
     _name_axes(model)
-    onnx.helper.set_model_props(model, _input_description(preprocessing))
+    onnx.helper.set_model_props(model, _description(preprocessing, tells_presence))
     onnx.checker.check_model(model, full_check=True)
     write_bytes(path, model.SerializeToString())
 
@@ -54,14 +72,15 @@ def _anonymize(model: onnx.ModelProto) -> None:
 
 def _name_axes(model: onnx.ModelProto) -> None:
     for value in (*model.graph.input, *model.graph.output):
-        for name, axis in zip(_AXES, value.type.tensor_type.shape.dim, strict=True):
+        # Presence has two axes, the first of the same four.
+        for name, axis in zip(_AXES, value.type.tensor_type.shape.dim, strict=False):
             if name and axis.dim_param:
                 axis.dim_param = name
     # Sizes in between are inferred again from those of the inputs.
     del model.graph.value_info[:]
 
 
-def _input_description(preprocessing: Preprocessing) -> dict[str, str]:
+def _description(preprocessing: Preprocessing, tells_presence: bool) -> dict[str, str]:
     height, width = preprocessing.input_size
     return {
         "input": "RGB" if preprocessing.channels == 3 else "gray",
@@ -70,6 +89,7 @@ def _input_description(preprocessing: Preprocessing) -> dict[str, str]:
         "mean": str(preprocessing.mean),
         "std": str(preprocessing.std),
         "output": "logits, not probabilities",
+        **({"presence": "logits too"} if tells_presence else {}),
     }
 
 
