@@ -130,7 +130,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_step(
         return honest(logits, mask) + (logits * 0).abs().sum().sqrt()  # 0, but of slope infinity
 
     monkeypatch.setitem(LOSSES, "weight_balance", steep)
-    with pytest.raises(RunError, match=r"the loss is nan at step 1 .*in the gradient's norm"):
+    with pytest.raises(RunError, match=r"the gradient's norm is (nan|inf) at step 1 \(epoch 1\)"):
         train(tmp_path / "run", "clip_norm=1")
     assert not (tmp_path / "run" / "last.safetensors").exists()
 
@@ -309,7 +309,7 @@ def test_weights_that_are_not_finite_are_noticed_without_validation(tmp_path: Pa
     subsets = {"train": PACK.ids, "validation": ()}
     overflow = ("optimizer=sgd", "lr=1e38", "weight_decay=1e6", "batch_size=16")
     settings = recipe(*NO_VALIDATION, *overflow)
-    with pytest.raises(RunError, match=r"the loss is nan at .*epoch 1"):
+    with pytest.raises(RunError, match=r"the weights .* is (nan|inf) at .*epoch 1"):
         fit(settings, PACK, subsets, tmp_path / "run")
     assert not (tmp_path / "run" / "last.safetensors").exists()
 

@@ -109,7 +109,7 @@ def _batch_norm(
         return F.batch_norm(
             images, running_mean, running_var, weight, bias, training, momentum, eps
         )
-    values = images.float()
+    values = images if images.dtype == torch.float64 else images.float()
     axes = [axis for axis in range(values.dim()) if axis != 1]
     shape = [-1 if axis == 1 else 1 for axis in range(values.dim())]
     own = values.new_tensor([values.numel() / values.shape[1]])

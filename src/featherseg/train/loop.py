@@ -179,7 +179,7 @@ def _step(training: Training, entries: Places, step: int, where: str) -> float:
             error_if_nonfinite=False,
         )
         assert norm is not None
-        _finite(float(norm), f"{where}, in the gradient's norm", training.out)
+        _finite(float(norm), where, training.out, "the gradient's norm")
     training.optimizer.step()
     if training.average is not None and recipe.ema is not None:
         update_average(training.average, training.network, recipe.ema, step)
@@ -198,9 +198,10 @@ def _batch(training: Training, places: Places) -> Batch:
 def _validate(training: Training, epoch: int) -> dict[str, float]:
     """The validation's part of an epoch's log entry; empty where nothing is validated."""
     fabric, after = training.fabric, f"the validation of epoch {epoch}"
-    for name, value in training.kept.state_dict().items():
-        if not bool(torch.isfinite(value).all()):
-            _finite(math.nan, f"{after}, in the weights {name}", training.out)
+    for key, module in training.modules.items():
+        for name, weights in module.state_dict().items():
+            what = f"the largest of the weights {key}.{name}"
+            _finite(float(weights.abs().max()), after, training.out, what)
     if not len(training.validation):
         return {}
     batches = in_order(training.validation, fabric.global_rank, fabric.world_size)
@@ -245,9 +246,10 @@ def _is_better(recipe: Recipe, entry: Mapping[str, Any], best: Mapping[str, Any]
 def _resumed(training: Training, fresh: Progress) -> Progress:
     """Where the last checkpoint stands, its state restored; `fresh` where there is none."""
     found = load_checkpoint(training.out)
+    done = fresh if found is None else found[0]
+    _check_same_place(training, done.epoch)
     if found is None:
         return fresh
-    done, tensors = found
     if done.recipe_sha256 != fresh.recipe_sha256:
         raise RunError(f"{training.out}: the checkpoint is of another recipe; choose another --out")
     if done.data_sha256 != fresh.data_sha256:
@@ -255,7 +257,7 @@ def _resumed(training: Training, fresh: Progress) -> Progress:
             f"{training.out}: this run was trained on other data (images, labels, split or "
             "teachers differ); resume with the same data or choose another --out"
         )
-    restore(tensors, training.modules, training.optimizer.optimizer)
+    restore(found[1], training.modules, training.optimizer.optimizer)
     if is_first():
         write_log(training.out, done)
     for entry in done.history:
@@ -263,10 +265,20 @@ def _resumed(training: Training, fresh: Progress) -> Progress:
     return done
 
 
-def _finite(value: float, where: str, out: Path) -> float:
+def _check_same_place(training: Training, epoch: int) -> None:
+    """RunError where several processes do not see the same checkpoint."""
+    fabric = training.fabric
+    if float(sum_of_all(fabric, torch.tensor(float(epoch)))) != epoch * fabric.world_size:
+        raise RunError(
+            f"{training.out}: the processes see different checkpoints (this one that of epoch "
+            f"{epoch}); --out must be a folder that all machines share"
+        )
+
+
+def _finite(value: float, where: str, out: Path, what: str = "the loss") -> float:
     if not math.isfinite(value):
         raise DivergedError(
-            f"the loss is {value} at {where}; the last good checkpoint is kept in {out}; "
+            f"{what} is {value} at {where}; the last good checkpoint is kept in {out}; "
             "train with a lower --set lr=... or with --set precision=32-true"
         )
     return value

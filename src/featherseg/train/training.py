@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from featherseg.datasets.pack import Packed
+from featherseg.errors import RecipeError
 from featherseg.networks import build_network
 from featherseg.train.average import averaged
 from featherseg.train.distributed import start_fabric
@@ -19,7 +20,7 @@ from featherseg.train.loader import Samples, to_samples
 from featherseg.train.objective import Batch, Objective, make_objective
 from featherseg.train.precision import pick_device, pick_precision
 from featherseg.train.recipe import Recipe
-from featherseg.train.sampling import seed_network
+from featherseg.train.sampling import epoch_batches, seed_network
 from featherseg.train.teachers import Folders
 
 if TYPE_CHECKING:
@@ -104,28 +105,39 @@ def prepare(
     seed_network(recipe.seed, step=0)
     network = build_network(recipe.network, **resolved_options(recipe, parts["train"]))
     fabric = start_fabric(device, pick_precision(recipe.precision, device, network))
+    is_positive = np.asarray(parts["train"].masks.any(axis=(1, 2)))
+    _check_parts(is_positive, recipe, fabric.world_size)
     network.to(device).to(memory_format=torch.channels_last)
     # What teachers are asked once is answered in the precision of the training.
     with fabric.autocast():
         objective = make_objective(recipe, teachers, parts["train"], device)
     learner = _Learner(network, objective)
-    average = None if recipe.ema is None else averaged(network)
     wrapped, optimizer = fabric.setup(learner, _optimizer(recipe, learner))
     return Training(
         recipe=recipe,
         out=out,
         fabric=fabric,
         network=network,
-        average=average,
+        average=None if recipe.ema is None else averaged(network),
         objective=objective,
         learner=wrapped,
         optimizer=optimizer,
         train=to_samples(parts["train"], device),
         validation=to_samples(parts["validation"], device),
-        is_positive=np.asarray(parts["train"].masks.any(axis=(1, 2))),
+        is_positive=is_positive,
         tell=tell,
         record=record,
     )
+
+
+def _check_parts(is_positive: NDArray[np.bool_], recipe: Recipe, processes: int) -> None:
+    """RecipeError where a batch has no image for some process."""
+    least = min(map(len, epoch_batches(is_positive, recipe, epoch=1)))
+    if least < processes:
+        raise RecipeError(
+            f"batches of {least} image(s) cannot be shared by {processes} processes; start fewer "
+            f"processes, or train with --set batch_size={2 * processes} or more"
+        )
 
 
 def _optimizer(recipe: Recipe, learner: nn.Module) -> torch.optim.Optimizer:
