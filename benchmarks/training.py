@@ -4,8 +4,10 @@
 
 A step is forward, loss, backward and Adam. The contenders take turns, so that a busy machine
 slows them alike; compare the ratios, not the images per second. "loop" is what `featherseg
-train` does on this machine: channels last, and bf16 where the processor has AMX or on a GPU;
-"loop with data" adds drawing and augmenting each batch. Without AMX only channels last helps.
+train` does on this machine, on one fixed batch: channels last, and bf16 where it is faster
+(`train.precision`). "loop with data" draws each batch from a packed set in memory and augments
+it with all that the recipe `simplified_unet` changes; what it takes more than "loop" is the
+price of the data, at most a tenth.
 """
 
 import argparse
@@ -27,12 +29,14 @@ from featherseg.runtime.cpu import available_cores, capabilities
 from featherseg.train.augment import apply_changes, draw_changes
 from featherseg.train.loader import Samples
 from featherseg.train.objective import Batch as Drawn
-from featherseg.train.precision import pick_device, pick_precision
+from featherseg.train.precision import peak_memory_mb, pick_device, pick_precision
 from featherseg.train.recipe import load_recipe
 from featherseg.train.sampling import augment_random
 
 _BASELINE = "eager f32"
+_LOOP = "loop"
 _WARM_UP = 2
+_SAMPLES = 32
 
 Step = Callable[[], None]
 Batch = tuple[Tensor, Tensor]
@@ -41,17 +45,17 @@ Batch = tuple[Tensor, Tensor]
 def contenders(name: str, size: int, batch_size: int) -> dict[str, Step]:
     """One training step of each setting, by name."""
     device = pick_device()
-    samples = random_samples(batch_size, size, device)
-    precision = pick_precision("auto", device.type)
-    loop = f"loop ({precision})"
+    samples = random_samples(_SAMPLES, size, device)
+    precision = pick_precision("auto", device, build_network(name))
     fixed = samples.batch(np.arange(batch_size))
     plain = (fixed[0].contiguous(), fixed[1])
     recipe = load_recipe("simplified_unet")
     steps = count()
 
     def augmented() -> Batch:
-        drawn = Drawn(*samples.batch(np.arange(batch_size)))
-        random = augment_random(0, next(steps))
+        step = next(steps)
+        random = augment_random(0, step)
+        drawn = Drawn(*samples.batch((np.arange(batch_size) + step) % len(samples)))
         turns = np.zeros(batch_size, np.int64)
         drawn = apply_changes(drawn, draw_changes(turns, (size, size), recipe.augment, random))
         return drawn.images, drawn.masks
@@ -59,8 +63,8 @@ def contenders(name: str, size: int, batch_size: int) -> dict[str, Step]:
     return {
         _BASELINE: training_step(name, lambda: plain, device, "32-true", channels_last=False),
         "channels last f32": training_step(name, lambda: fixed, device, "32-true"),
-        loop: training_step(name, lambda: fixed, device, precision),
-        f"{loop} with data": training_step(name, augmented, device, precision),
+        f"{_LOOP} ({precision})": training_step(name, lambda: fixed, device, precision),
+        f"{_LOOP} with data ({precision})": training_step(name, augmented, device, precision),
     }
 
 
@@ -124,6 +128,12 @@ def summarize(times: dict[str, list[float]], batch_size: int) -> dict[str, dict[
     }
 
 
+def data_ratio(times: dict[str, list[float]]) -> float:
+    """Seconds of a step with its data to those of a step on a fixed batch: medians."""
+    fixed, drawn = (statistics.median(times[name]) for name in times if name.startswith(_LOOP))
+    return round(drawn / fixed, 3)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("network", nargs="?", default="simplified_unet")
@@ -133,30 +143,41 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(available_cores())
-    runs = contenders(given.network, given.size, given.batch)
-    results = summarize(seconds_a_step(runs, given.rounds), given.batch)
+    times = seconds_a_step(contenders(given.network, given.size, given.batch), given.rounds)
+    device = pick_device()
     report: dict[str, Any] = {
         "network": given.network,
         "size_px": given.size,
         "batch": given.batch,
         "rounds": given.rounds,
-        "device": pick_device().type,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "cpu": asdict(capabilities()),
         "torch": torch.__version__,
-        "results": results,
+        "results": summarize(times, given.batch),
+        "with_data_times_fixed_batch": data_ratio(times),
+        # Of the whole process, all contenders together.
+        "peak_memory_mb": peak_memory_mb(device),
     }
-    if given.json:
-        print(json.dumps(report, indent=2))
-        return
-    print(f"{given.network}, {given.size}x{given.size}, batch {given.batch}: {capabilities()}")
-    if report["device"] == "cpu" and not capabilities().amx_bf16:
-        print("this processor has no AMX: bf16 would be slower than float32 and is not used")
-    for name, row in results.items():
+    print(json.dumps(report, indent=2) if given.json else as_text(report))
+
+
+def as_text(report: dict[str, Any]) -> str:
+    size = report["size_px"]
+    lines = [
+        f"{report['network']}, {size}x{size}, batch {report['batch']}, on {report['device']}",
+        f"processor: {report['cpu']}",
+    ]
+    for name, row in report["results"].items():
         spread = f"{row['least']:.1f} to {row['most']:.1f}"
-        print(
+        lines.append(
             f"{name:32s} {row['images_per_s']:7.1f} images/s ({spread}), "
             f"{row['times_eager_f32']:.2f} times eager f32"
         )
+    lines.append(
+        f"a step with its data takes {report['with_data_times_fixed_batch']:.2f} times one on a "
+        f"fixed batch; peak memory {report['peak_memory_mb']:.0f} MB"
+    )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
