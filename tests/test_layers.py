@@ -12,14 +12,14 @@ PACKAGE = Path(featherseg.__file__).parent
 
 # Top row first; within a row a module may import those to its right.
 LAYERS = (
-    ("cli",),
-    ("reproduce",),
+    ("__main__", "cli"),
+    ("reproduce", "benchmark"),
     ("distillation", "crossval", "grid", "demo"),
     ("export", "train", "compress"),
     ("networks", "losses"),
     ("report", "scoring", "stress", "compare", "evaluation", "summary", "operating_point", "audit"),
     ("splits", "metrics", "stats", "duplicates", "case_table"),
-    ("zoo", "verify", "segment", "datasets"),
+    ("zoo", "verify", "stream", "segment", "datasets"),
     (
         *("images", "runtime", "bundle", "manifest", "postprocess", "preprocess"),
         *("likeness", "calipers"),
