@@ -5,6 +5,7 @@ takes a part of every batch, and gradients, batch norm and scores come out as th
 process that works on the whole batch, but for rounding.
 """
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -37,6 +38,8 @@ def start_fabric(device: torch.device, precision: "Precision") -> "Fabric":
         from lightning_fabric import Fabric
         from lightning_fabric.strategies.ddp import DDPStrategy
 
+    # It tells of the precision and of ranks, in the middle of our progress display.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     if device.type == "cuda":
         # TensorFloat-32 for what stays in float32.
         torch.set_float32_matmul_precision("high")
