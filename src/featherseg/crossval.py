@@ -27,17 +27,19 @@ from featherseg.report.html import Report, Section, render_report
 from featherseg.report.pictures import Picture, case_pictures, spread_cases
 from featherseg.report.scores import CASES_FILE, REPORT_FILE, SUMMARY_FILE
 from featherseg.report.words import metric_key
+from featherseg.runtime.masks import Answer
 from featherseg.segment import Segmenter
 from featherseg.splits import Split, check_split, load_split, save_split, subset
 from featherseg.storage import locked, sha256_json, write_json, write_text
 from featherseg.summary import Stamp, summarize
 from featherseg.train.files import RECIPE_FILE, RUN_FILE, SPLIT_FILE
 from featherseg.train.loop import check_folder, fit
-from featherseg.train.outcome import predict_logits
+from featherseg.train.outcome import predict
 from featherseg.train.precision import pick_device
 from featherseg.train.recipe import Recipe, to_yaml
 from featherseg.train.run import load_run, run_segmenter
 from featherseg.train.sections import Plateau
+from featherseg.types import Mask
 
 FINAL = "final"
 # What a card shows: what says most, and needs no tolerance to be told.
@@ -264,8 +266,8 @@ def _train_final(
     made: CrossValidation, summary: Mapping[str, Any], packed: Packed, show: Show
 ) -> None:
     out = made.out / FINAL
-    logits, masks = _unseen(made, packed, show)
-    point, scores = choose_operating_point(logits, masks)
+    answer, masks = _unseen(made, packed, show)
+    point, scores = choose_operating_point(answer.logits, masks, answer.presence)
     images = tuple(case for ids in made.split.folds or () for case in ids)
     provenance = {
         "protocol": "all images",
@@ -287,20 +289,22 @@ def _train_final(
         )
 
 
-def _unseen(made: CrossValidation, packed: Packed, show: Show) -> tuple[Any, Any]:
-    """Logits (N, K, h, w) of the folds' networks for their own test images, and the masks."""
+def _unseen(made: CrossValidation, packed: Packed, show: Show) -> tuple[Answer, Mask]:
+    """What the folds' networks say of their own test images, and the masks."""
     wanted = made.recipe.classes
     is_wanted = {
         name: not wanted or label in wanted
         for name, label in zip(packed.ids, packed.classes, strict=True)
     }
-    logits, masks = [], []
+    answers, masks = [], []
     for fold, job in enumerate(show.track(made.jobs, "predicting unseen images")):
         run = load_run(run_folder(made.out, job.name))
         network = run.network.to(pick_device())
         test = subset(made.split, "test", fold)
         part = packed.select([name for name in test if is_wanted[name]])
         if part.ids:
-            logits += list(predict_logits(network, part.images, run.preprocessing))
+            answers.append(predict(network, part.images, run.recipe))
             masks.append(part.masks)
-    return np.concatenate(logits), np.concatenate(masks)
+    presence = [each.presence for each in answers if each.presence is not None]
+    logits = np.concatenate([each.logits for each in answers])
+    return Answer(logits, np.concatenate(presence) if presence else None), np.concatenate(masks)

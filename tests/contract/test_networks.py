@@ -155,8 +155,8 @@ def test_backward_reaches_every_parameter(name: str) -> None:
             # Few hidden units, all behind a ReLU, may be silent by chance.
             if parameter_name.endswith("squeeze.bias"):
                 parameter.fill_(3.0)
-    total = sum(answer.square().mean() for answer in answers(network, square(name, 2)))
-    torch.autograd.backward(total)
+    means = [answer.square().mean() for answer in answers(network, square(name, 2))]
+    torch.autograd.backward(torch.stack(means).sum())
     for parameter_name, parameter in network.named_parameters():
         assert parameter.grad is not None, parameter_name
         # A bias before a batch norm has no effect; every weight has one.

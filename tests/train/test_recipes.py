@@ -14,7 +14,7 @@ import yaml
 from featherseg.cli import app
 from featherseg.networks import NETWORKS
 from featherseg.reproduce.tables import TABLES
-from featherseg.train.recipe import RECIPES, Recipe, load_recipe, recipe_text
+from featherseg.train.recipe import RECIPES, Recipe, load_recipe, read_recipe, recipe_text
 from featherseg.train.sections import Augment, Cosine, Distill, EarlyStop, Exponential, Plateau
 from tests.conftest import REPOSITORY, Cli
 
@@ -144,6 +144,24 @@ def test_the_zoos_recipes_need_no_validation_images(name: str) -> None:
     assert recipe.early_stop is None
     assert isinstance(recipe.schedule, Cosine)
     assert (recipe.network, recipe.input_size) == ("simplified_unet", (256, 256))
+
+
+def test_the_feathernets_are_trained_alike_with_presence() -> None:
+    small = load_recipe("feathernet_s")
+    assert differences("feathernet_s", "feathernet_m") == {"network"}
+    assert (small.loss, small.presence_weight, small.input_size) == ("dice_bce", 0.5, (256, 256))
+    assert small.augment == load_recipe("breast_lesion").augment
+    assert isinstance(small.schedule, Cosine)
+
+
+def test_teachers_are_added_as_the_head_of_the_recipe_says() -> None:
+    head = recipe_text("feathernet_s").partition("\nnetwork:")[0]
+    section = "\n".join(line.removeprefix("#") for line in head.splitlines()[5:])
+    taught = yaml.safe_load(recipe_text("feathernet_s")) | yaml.safe_load(section)
+    distill = read_recipe(taught, "the head").distill
+    assert distill is not None
+    (teacher,) = distill.teachers
+    assert load_recipe(teacher.recipe, teacher.settings).input_size == (256, 256)
 
 
 def test_the_head_of_a_recipe_names_the_networks_of_its_tables() -> None:

@@ -3,7 +3,7 @@
 One channel is a sigmoid (labels 0 and 1), several are a softmax over the labels 0..C-1 with
 channel 0 as background. `LOSSES` compares logits with integer masks (N, H, W) and is what a
 recipe chooses from by name; `kl_divergence`, `channel_wise` and `attention_transfer` compare a
-student with a teacher.
+student with a teacher; `presence_bce` is of the logits (N, 1) of a presence head.
 """
 
 from featherseg.losses.distillation import (
@@ -13,6 +13,7 @@ from featherseg.losses.distillation import (
     kl_divergence,
     uniform_kl,
 )
+from featherseg.losses.presence import presence_bce
 from featherseg.losses.segmentation import (
     Loss,
     bce,
@@ -54,6 +55,7 @@ __all__ = [
     "focal",
     "kl_divergence",
     "negative_log_iou",
+    "presence_bce",
     "squared_dice",
     "tversky",
     "uniform_kl",

@@ -96,6 +96,7 @@ _REASONS = {
     "augment.symmetries": "8 for images without up and down (AL-Net)",
     "classes": "images of every class",
     "label_smoothing": "none: the masks are taken at their word",
+    "presence_weight": "the network has no presence head",
     "clip_norm": "none; 1.0 where the loss jumps",
     "ema": "none; 0.99 averages the last hundred steps' weights",
     "distill": "no teachers",

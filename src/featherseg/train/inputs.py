@@ -109,6 +109,11 @@ def _check_network(recipe: Recipe, data: Packed) -> None:
     with torch.device("meta"), torch.no_grad():
         network = build_network(recipe.network, **options).eval()
         network(torch.empty(1, recipe.in_channels, *recipe.input_size))
+    if recipe.presence_weight and not hasattr(network, "forward_with_presence"):
+        raise RecipeError(
+            f"presence_weight={recipe.presence_weight:g} needs a network with a presence head, and "
+            f"{recipe.network} has none; train feathernet_s, or add --set presence_weight=0"
+        )
 
 
 def resolved_options(recipe: Recipe, data: Packed) -> dict[str, Any]:

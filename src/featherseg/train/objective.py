@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from featherseg.datasets.pack import Packed
-from featherseg.losses import LOSSES, Loss, uniform_kl
+from featherseg.losses import LOSSES, Loss, presence_bce, uniform_kl
 from featherseg.train.loader import in_order, to_samples
 from featherseg.train.recipe import Recipe
 from featherseg.train.sections import Augment
-from featherseg.train.signals import TRANSFERS, Answer, answer
+from featherseg.train.signals import TRANSFERS, Answer, answer, with_presence
 from featherseg.train.teachers import Ensemble, load_teachers
 
 # Planes that would take more than this are kept as half floats.
@@ -60,15 +60,15 @@ def make_objective(
 
     Without `distill` it is the recipe's loss, smoothed by `label_smoothing`. With it, that loss
     times `hard` plus each teacher's weight times what it costs the student to differ from the
-    teacher (LightBTSeg, section III-C). `teachers` maps names to run folders, before the runs
-    that the recipe names; `teachers.check_teachers` says whether they fit. Frozen teachers are
-    asked once where their answers cannot change: for view "original", and where augmentation
+    teacher (LightBTSeg, section III-C). `presence_weight` times the loss of the presence head is
+    added to either; teachers say nothing of it. `teachers` maps names to run folders, before the
+    runs that the recipe names; `teachers.check_teachers` says whether they fit. Frozen teachers
+    are asked once where their answers cannot change: for view "original", and where augmentation
     changes nothing. Raises RunError for a teacher that cannot be loaded.
     """
     distill = recipe.distill
     if distill is None:
-        hard = hard_loss(recipe)
-        return Objective(lambda network, batch: hard(network(batch.images), batch.masks))
+        return Objective(partial(_own_loss, recipe))
     ensembles = load_teachers(recipe, teachers, device)
     if distill.finetune:
         return _with_tuned_teachers(recipe, ensembles)
@@ -99,11 +99,28 @@ def hard_loss(recipe: Recipe) -> Loss:
     return lambda logits, mask: (1 - share) * hard(logits, mask) + share * uniform_kl(logits)
 
 
+def presence_loss(recipe: Recipe, presence: Tensor | None, masks: Tensor) -> Tensor | float:
+    """The presence head's part of the loss; 0 where the recipe gives it no weight.
+
+    `inputs.check_inputs` has seen to it that a network has the head where it has a weight.
+    """
+    if not recipe.presence_weight or presence is None:
+        return 0.0
+    return recipe.presence_weight * presence_bce(presence, masks)
+
+
 def changes_nothing(augment: Augment) -> bool:
     """Whether every image is seen as it is, in every epoch."""
     warps = augment.horizontal_flip or augment.vertical_flip or augment.affine
     recolors = augment.brightness or augment.contrast or augment.gamma
     return not warps and not recolors and augment.symmetries == 1
+
+
+def _own_loss(recipe: Recipe, network: Any, batch: Batch) -> Tensor:
+    """The loss of a network that learns from the masks alone."""
+    logits, presence = with_presence(network, batch.images)
+    loss = hard_loss(recipe)(logits, batch.masks)
+    return loss + presence_loss(recipe, presence, batch.masks)
 
 
 def _student_loss(recipe: Recipe, network: Any, batch: Batch, planes: Tensor) -> Tensor:
@@ -113,6 +130,7 @@ def _student_loss(recipe: Recipe, network: Any, batch: Batch, planes: Tensor) ->
     cost = TRANSFERS[distill.transfer].cost
     student = answer(network, batch.images)
     total = distill.hard * hard_loss(recipe)(student.logits, batch.masks)
+    total = total + presence_loss(recipe, student.presence, batch.masks)
     of_each = planes.chunk(len(distill.weights), dim=1)
     for weight, said in zip(distill.weights, of_each, strict=True):
         total = total + weight * cost(student, said, distill.temperature)

@@ -2,7 +2,7 @@
 
 import io
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ from featherseg.operating_point import choose_operating_point
 from featherseg.postprocess import OperatingPoint
 from featherseg.preprocess import Preprocessing, normalize
 from featherseg.report.curves import curves_svg
+from featherseg.runtime.masks import Answer
 from featherseg.storage import write_bytes, write_json, write_text
 from featherseg.train.checkpoint import Progress
 from featherseg.train.files import RUN_FILE
 from featherseg.train.inputs import resolved_options
 from featherseg.train.recipe import Recipe, recipe_sha256
+from featherseg.train.signals import with_presence
 from featherseg.types import Floats
 
 CURVES_FILE = "curves.svg"
@@ -55,7 +57,7 @@ def write_outcome(
     options = resolved_options(recipe, train)
     # Its weights replace those it began with: whoever builds it again needs no fetching.
     pretrained = options.pop("pretrained", False)
-    chosen = _chosen_point(network, validation, expected, provenance)
+    chosen = _chosen_point(recipe, network, validation, provenance)
     write_text(out / CURVES_FILE, curves_svg(done.history))
     write_bytes(out / CHECK_FILE, _check_images(validation if validation.ids else train))
     content = {
@@ -85,7 +87,7 @@ def write_outcome(
 
 
 def _chosen_point(
-    network: nn.Module, validation: Packed, expected: Preprocessing, provenance: Mapping[str, Any]
+    recipe: Recipe, network: nn.Module, validation: Packed, provenance: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The operating point, what it was chosen on, and the mean Dice of all images there."""
     if not validation.ids:
@@ -94,8 +96,8 @@ def _chosen_point(
             "operating_point_chosen_on": provenance.get("operating_point_chosen_on", "nothing"),
             "operating_point_dice": provenance.get("operating_point_dice"),
         }
-    logits = np.concatenate(list(predict_logits(network, validation.images, expected)))
-    point, scores = choose_operating_point(logits, validation.masks)
+    answer = predict(network, validation.images, recipe)
+    point, scores = choose_operating_point(answer.logits, validation.masks, answer.presence)
     return {
         "operating_point": asdict(point),
         "operating_point_chosen_on": "validation",
@@ -104,16 +106,26 @@ def _chosen_point(
 
 
 @torch.no_grad()
-def predict_logits(
-    network: nn.Module, images: NDArray[np.uint8], expected: Preprocessing
-) -> Iterator[Floats]:
-    """Logits of packed images (N, h, w, C), batch by batch, as float32 (n, K, h, w)."""
+def predict(network: nn.Module, images: NDArray[np.uint8], recipe: Recipe) -> Answer:
+    """What a network of `recipe` says of packed images (N, h, w, C), in evaluation mode.
+
+    Its presence is left out where the recipe did not train it.
+    """
     network.eval()
     device = next(network.parameters()).device
+    expected = Preprocessing(recipe.input_size, recipe.in_channels)
+    logits, presence = [], []
     for start in range(0, len(images), _BATCH):
         batch = torch.from_numpy(normalize(images[start : start + _BATCH], expected))
-        logits = network(batch.to(device, memory_format=torch.channels_last))
-        yield np.asarray(logits.float().cpu().contiguous().numpy(), np.float32)
+        found, said = with_presence(network, batch.to(device, memory_format=torch.channels_last))
+        logits.append(_plain(found))
+        if said is not None and recipe.presence_weight:
+            presence.append(_plain(said))
+    return Answer(np.concatenate(logits), np.concatenate(presence) if presence else None)
+
+
+def _plain(values: torch.Tensor) -> Floats:
+    return np.asarray(values.float().cpu().contiguous().numpy(), np.float32)
 
 
 def _best(done: Progress) -> dict[str, Any]:

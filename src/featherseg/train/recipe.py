@@ -36,6 +36,7 @@ RECIPES = (
     *("alnet_stare", "alnet_isbi2012", "alnet_isic2018"),
     *("lighter_unet", "lighter_default"),
     *("lightbtseg_teacher", "lightbtseg_student", "lightbtseg_single", "simplified_unet"),
+    *("feathernet_s", "feathernet_m"),
 )
 
 # The same limits as those of a pack.
@@ -59,8 +60,9 @@ class Recipe:
     or LAEDNet's periodic under-sampling: all images with a label and a fresh random half of the
     others every epoch. ``classes`` limits training and validation to images of these classes,
     () to none. ``label_smoothing`` is the share of the target that is even over the labels.
-    ``clip_norm`` bounds the gradient's norm, ``ema`` is the decay of a moving average of the
-    weights, which then is what is validated and kept.
+    ``presence_weight`` is that of the presence head's loss beside the others, for networks that
+    have one. ``clip_norm`` bounds the gradient's norm, ``ema`` is the decay of a moving average
+    of the weights, which then is what is validated and kept.
     """
 
     __pydantic_config__ = CLOSED
@@ -82,6 +84,7 @@ class Recipe:
     sampling: Literal["all", "periodic_under_sampling"] = "all"
     classes: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    presence_weight: NotNegative = 0.0
     clip_norm: Positive | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     distill: CheckedDistill | None = None
@@ -89,6 +92,8 @@ class Recipe:
 
 
 _RECIPE = TypeAdapter(Recipe)
+# Keys that recipes did not have at first, and the values that change nothing.
+_LATER = {"presence_weight": 0.0}
 
 
 def load_recipe(name_or_path: str | Path, settings: Sequence[str] = ()) -> Recipe:
@@ -163,8 +168,16 @@ def as_values(recipe: Recipe) -> dict[str, Any]:
 
 
 def recipe_sha256(recipe: Recipe) -> str:
-    """The SHA-256 that names a recipe's settings."""
-    return sha256_json(as_values(recipe))
+    """The SHA-256 that names a recipe's settings.
+
+    Keys that came later count only where they change something, so that the runs of before keep
+    their names and can be resumed.
+    """
+    values = as_values(recipe)
+    for name, neutral in _LATER.items():
+        if values[name] == neutral:
+            del values[name]
+    return sha256_json(values)
 
 
 def _parse(text: str, source: str) -> dict[str, Any]:

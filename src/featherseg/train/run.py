@@ -13,12 +13,14 @@ from featherseg.errors import RunError
 from featherseg.networks import build_network
 from featherseg.postprocess import OperatingPoint
 from featherseg.preprocess import Preprocessing
+from featherseg.runtime.masks import Answer
 from featherseg.segment import Segmenter
 from featherseg.storage import sha256_file
 from featherseg.train.checkpoint import load_weights
 from featherseg.train.files import BEST, RECIPE_FILE, RUN_FILE
 from featherseg.train.outcome import SCHEMA
 from featherseg.train.recipe import Recipe, load_recipe
+from featherseg.train.signals import with_presence
 from featherseg.types import Floats
 
 _ID_DIGITS = 12
@@ -57,10 +59,16 @@ class TorchSession:
     precision: str = "f32"
 
     @torch.no_grad()
+    def answer(self, batch: Floats) -> Answer:
+        """Run float32 (N, C, h, w) to logits, and presence where the network has that head."""
+        images = torch.from_numpy(batch).to(memory_format=torch.channels_last)
+        logits, presence = with_presence(self.network, images)
+        found = np.asarray(logits.contiguous().numpy(), np.float32)
+        return Answer(found, None if presence is None else presence.numpy())
+
     def logits(self, batch: Floats) -> Floats:
         """Run float32 (N, C, h, w) to float32 logits (N, K, h, w)."""
-        images = torch.from_numpy(batch).to(memory_format=torch.channels_last)
-        return np.asarray(self.network(images).contiguous().numpy(), np.float32)
+        return self.answer(batch).logits
 
 
 def load_run(path: str | Path) -> Run:

@@ -20,11 +20,12 @@ class Answer:
     """What a network makes of a batch.
 
     ``logits`` is (N, C, H, W); ``features`` (N, F, h, w) is what its last convolution was given,
-    None where a network has none.
+    None where a network has none; ``presence`` holds logits (N, 1), None without such a head.
     """
 
     logits: Tensor
     features: Tensor | None
+    presence: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,19 @@ def answer(network: Any, images: Tensor) -> Answer:
     convolutions = [each for each in network.modules() if isinstance(each, nn.Conv2d)]
     handles = [each.register_forward_pre_hook(catch) for each in convolutions]
     try:
-        logits = network(images)
+        logits, presence = with_presence(network, images)
     finally:
         for handle in handles:
             handle.remove()
-    return Answer(logits, seen[0] if seen else None)
+    return Answer(logits, seen[0] if seen else None, presence)
+
+
+def with_presence(network: Any, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Logits (N, C, H, W), and presence logits (N, 1) of a network that has such a head."""
+    if not hasattr(network, "forward_with_presence"):
+        return network(images), None
+    logits, presence = network.forward_with_presence(images)
+    return logits, presence
 
 
 def probabilities(answers: Sequence[Answer]) -> Tensor:
