@@ -9,6 +9,7 @@ import sys
 import typer
 
 from featherseg.cli import (
+    benchmark,
     compare,
     crossval,
     data,
@@ -48,6 +49,7 @@ app = typer.Typer(
 )
 
 app.add_typer(data.app, name="data")
+app.command()(benchmark.benchmark)
 app.command()(compare.compare)
 app.command()(crossval.crossval)
 app.command()(demo.demo)

@@ -1,0 +1,1 @@
+"""Networks, bundles and peers compared in one interleaved run on this machine."""
