@@ -1,6 +1,6 @@
 """`featherseg zoo`: the bundles that come with the package."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -74,11 +74,13 @@ def _print_table(described: Iterable[Mapping[str, Any]]) -> None:
 
     from featherseg.cli.console import output
 
-    names = ("name", "finds", "network", "input", "parameters", "MB", "Dice", "data", "license")
-    table = Table(*names, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    # Fits a terminal of 80 columns.
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("name", no_wrap=True)
+    table.add_column("what it is")
     for each in described:
-        own = _own_cells(each) if each["installed"] else ("not installed", *["-"] * 4)
-        table.add_row(each["name"], each["finds"], *own, each["data"], each["license"])
+        table.add_row(each["name"], "\n".join(_about(each)))
+        table.add_section()
     output().print(table)
     output().print(
         "Dice: mean over images with something to find, each scored by a network that had not "
@@ -88,15 +90,19 @@ def _print_table(described: Iterable[Mapping[str, Any]]) -> None:
     )
 
 
-def _own_cells(described: Mapping[str, Any]) -> tuple[str, ...]:
-    height, width = described["input_size"]
-    return (
-        described["network"],
-        f"{height}x{width}",
-        f"{described['parameters'] / 1e6:.2f} M",
-        f"{described['size_mb']:.1f}",
-        _dice(described["cross_validation"]),
-    )
+def _about(described: Mapping[str, Any]) -> Iterator[str]:
+    """What it finds, the network, its score, its data; one line each."""
+    yield described["finds"]
+    if described["installed"]:
+        height, width = described["input_size"]
+        yield (
+            f"{described['network']}, {described['parameters'] / 1e6:.2f} M parameters, input "
+            f"{height}x{width}, {described['size_mb']:.1f} MB"
+        )
+        yield f"Dice {_dice(described['cross_validation'])}"
+    else:
+        yield "not installed"
+    yield f"trained on {described['data']} ({described['license']})"
 
 
 def _dice(cross_validation: Mapping[str, Any] | None) -> str:
