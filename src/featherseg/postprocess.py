@@ -98,18 +98,23 @@ def select_components(mask: Mask, point: OperatingPoint) -> Mask:
     if point.smallest_area == 0.0 and point.components == "all":
         return mask
     kept = np.zeros_like(mask)
-    for label in np.unique(mask[mask > 0]):
-        kept[_kept_parts(mask == label, point)] = label
+    for label in range(1, int(mask.max(initial=0)) + 1):
+        part = (mask == label).view(np.uint8)
+        left, top, width, height = cv2.boundingRect(part)
+        if width:
+            window = slice(top, top + height), slice(left, left + width)
+            kept[window][_kept_parts(part[window], mask.size, point)] = label
     return kept
 
 
-def _kept_parts(part: NDArray[np.bool_], point: OperatingPoint) -> NDArray[np.bool_]:
-    """Boolean (H, W): the connected components of a boolean mask that `point` keeps."""
-    _, numbered, statistics, _ = cv2.connectedComponentsWithStats(
-        part.astype(np.uint8), connectivity=8
+def _kept_parts(part: Mask, image_px: int, point: OperatingPoint) -> NDArray[np.bool_]:
+    """Boolean (h, w): the connected components of a window of 0 and 1 that `point` keeps."""
+    _, numbered, statistics, _ = cv2.connectedComponentsWithStats(part, connectivity=8)
+    wanted = kept_components(
+        np.asarray(statistics[1:, cv2.CC_STAT_AREA], np.int64), image_px, point
     )
-    areas_px = np.asarray(statistics[1:, cv2.CC_STAT_AREA], np.int64)
-    wanted = kept_components(areas_px, part.size, point)
+    if wanted.all():
+        return part.view(np.bool_)
     return np.asarray(np.concatenate(([False], wanted))[numbered], np.bool_)
 
 

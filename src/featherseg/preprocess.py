@@ -53,9 +53,11 @@ def fit_pixels(pixels: Pixels, size: tuple[int, int], channels: int) -> Pixels:
     if pixels.ndim == 3 and channels == 1:
         pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     fitted = _stretch(pixels, size)
-    if fitted.ndim == 2:
-        fitted = np.repeat(fitted[:, :, np.newaxis], channels, axis=2)
-    return fitted
+    if fitted.ndim == 3:
+        return fitted
+    if channels == 1:
+        return fitted[:, :, np.newaxis]
+    return np.asarray(cv2.cvtColor(fitted, cv2.COLOR_GRAY2RGB), np.uint8)
 
 
 def _stretch(pixels: Pixels, size: tuple[int, int]) -> Pixels:

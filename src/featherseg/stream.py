@@ -113,19 +113,17 @@ def extent(part: Mask, spacing: Spacing = (1.0, 1.0)) -> tuple[int, float | None
 
     `part` is 0 or 1, uint8 (H, W); the axes are in units of `spacing`, None where it is empty.
     """
-    _, numbered, statistics, _ = cv2.connectedComponentsWithStats(part, connectivity=8)
-    areas = statistics[1:, cv2.CC_STAT_AREA]
-    if not len(areas):
+    x, y, width, height = cv2.boundingRect(part)
+    if not width:
         return 0, None, None
+    box = part[y : y + height, x : x + width]
+    _, numbered, statistics, _ = cv2.connectedComponentsWithStats(box, connectivity=8)
+    areas = statistics[1:, cv2.CC_STAT_AREA]
     largest = 1 + int(areas.argmax())
     left, top, width, height, _ = statistics[largest].tolist()
-    window = numbered[top : top + height, left : left + width] == largest
-    _, outline = without_holes(window)
-    hull = (
-        cv2.convexHull(np.add(outline, (top, left), dtype=np.int32))
-        .reshape(-1, 2)
-        .astype(np.float64)
-    )
+    _, outline = without_holes(numbered[top : top + height, left : left + width] == largest)
+    placed = np.add(outline, (y + top, x + left), dtype=np.int32)
+    hull = cv2.convexHull(placed).reshape(-1, 2).astype(np.float64)
     return int(areas.sum()), *axes(hull, spacing)
 
 

@@ -96,3 +96,17 @@ def test_a_mask_of_another_size_is_refused(name: str) -> None:
     masks[name == "true mask"] = box()[:, :-1]
     with pytest.raises(ImageError, match=f"the {name} is 80x99, the image 80x100"):
         overlay(gray(), *masks)
+
+
+def test_the_fill_is_a_blend_of_every_value() -> None:
+    pixels = np.arange(256, dtype=np.uint8).repeat(64).reshape(64, 256)
+    colored = np.dstack([pixels, pixels[::-1], 255 - pixels])
+    for label in (1, 2, 3):
+        mask = np.zeros(pixels.shape, np.uint8)
+        mask[5:60, 10:250] = label
+        drawn = overlay(colored, mask)
+        color = np.array(label_colors(label)[0], np.float32)
+        expected = np.round(0.86 * colored.astype(np.float32) + np.float32(0.14) * color)
+        inside = slice(10, 55), slice(15, 245)
+        assert np.abs(drawn[inside] - expected[inside]).max() <= 1
+        np.testing.assert_array_equal(drawn[:2], colored[:2])

@@ -4,6 +4,9 @@ Colors are those of Okabe and Ito, told apart with every common color blindness 
 doi:10.1038/nmeth.1618): warm for what was found, cool for the truth, one pair a label.
 """
 
+from collections.abc import Iterator, Sequence
+from functools import cache
+
 import cv2
 import numpy as np
 
@@ -15,6 +18,7 @@ Color = tuple[int, int, int]
 FOUND_COLORS: tuple[Color, ...] = ((230, 159, 0), (204, 121, 167), (240, 228, 66))
 TRUTH_COLORS: tuple[Color, ...] = ((86, 180, 233), (0, 158, 115), (255, 255, 255))
 _FILL_OPACITY = 0.14
+_VALUES = 256
 # One pixel of outline for this many pixels of the shorter side, so that large frames stay legible.
 _PIXELS_PER_OUTLINE_PIXEL = 220
 # The truth lies below and a little wider, so that it is seen where both agree.
@@ -33,7 +37,9 @@ def overlay(pixels: Pixels, mask: Mask, truth: Mask | None = None) -> Pixels:
                 f"the {name} is {_size(drawn)}, the image {_size(pixels)}; "
                 "draw a mask on the image it was made from"
             )
-    canvas = np.stack([pixels] * 3, axis=2) if pixels.ndim == 2 else pixels.copy()
+    is_gray = pixels.ndim == 2
+    canvas = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if is_gray else pixels.copy()
+    canvas = np.asarray(canvas, np.uint8)
     _fill(canvas, mask)
     width_px = max(1, round(min(mask.shape) / _PIXELS_PER_OUTLINE_PIXEL))
     if truth is not None:
@@ -49,23 +55,38 @@ def label_colors(label: int) -> tuple[Color, Color]:
 
 
 def _fill(canvas: Pixels, mask: Mask) -> None:
-    for label in _labels(mask):
-        part = mask == label
-        color = np.asarray(label_colors(label)[0], np.float32)
-        blended = (1 - _FILL_OPACITY) * canvas[part] + _FILL_OPACITY * color
-        canvas[part] = np.round(blended).astype(np.uint8)
+    for label, part, (left, top, width, height) in _parts(mask):
+        window = canvas[top : top + height, left : left + width]
+        window[:] = cv2.copyTo(cv2.LUT(window, _blended(label)), part, window)
+
+
+@cache
+def _blended(label: int) -> Pixels:
+    """What each value of each channel becomes below a label's color: uint8 (1, 256, 3)."""
+    color = np.asarray(label_colors(label)[0], np.float32)
+    values = np.arange(_VALUES, dtype=np.float32)[np.newaxis, :, np.newaxis]
+    return np.round((1 - _FILL_OPACITY) * values + _FILL_OPACITY * color).astype(np.uint8)
 
 
 def _outline(canvas: Pixels, mask: Mask, colors: tuple[Color, ...], width_px: int) -> None:
-    for label in _labels(mask):
-        part = (mask == label).astype(np.uint8)
-        contours, _ = cv2.findContours(part, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    for label, part, (left, top, _, _) in _parts(mask):
+        contours, _ = cv2.findContours(
+            part, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(left, top)
+        )
         color = colors[(label - 1) % len(colors)]
         cv2.drawContours(canvas, contours, -1, color, width_px, cv2.LINE_AA)
 
 
-def _labels(mask: Mask) -> list[int]:
-    return [int(label) for label in np.unique(mask) if label > 0]
+def _parts(mask: Mask) -> Iterator[tuple[int, Mask, Sequence[int]]]:
+    """Each label that occurs, its pixels (0 and 1) in a box, and the box (left, top, width, height).
+
+    Only the box is worked on: most of a frame is background.
+    """
+    for label in range(1, int(mask.max(initial=0)) + 1):
+        part = (mask == label).view(np.uint8)
+        left, top, width, height = box = cv2.boundingRect(part)
+        if width:
+            yield label, np.ascontiguousarray(part[top : top + height, left : left + width]), box
 
 
 def _size(array: Pixels) -> str:
