@@ -2,7 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow lint types clean
+# What `make benchmark` compares beside the peers; options of `featherseg benchmark` fit too.
+BENCHMARK ?= simplified_unet lighter_unet_16 alnet laednet_s feathernet_s feathernet_m --int8
+PEERS := .venv-benchmark
+
+.PHONY: setup demo test test-slow lint types benchmark clean
 
 setup: .venv/installed
 
@@ -29,5 +33,18 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
+# Peers need other versions of what the package uses, so they get an environment of their own.
+$(PEERS)/installed: pyproject.toml constraints.txt benchmarks/peers.txt | setup
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv --without-pip $(PEERS)
+	grep -v '^timm==' constraints.txt > $(PEERS)/constraints.txt
+	$(BIN)/uv pip install --quiet --python $(PEERS)/bin/python -c $(PEERS)/constraints.txt \
+	  -e '.[evaluate,train,export]' -r benchmarks/peers.txt
+	touch $@
+
+benchmark: $(PEERS)/installed
+	$(PEERS)/bin/featherseg benchmark $(BENCHMARK) --peers --results results \
+	  --out benchmarks/full --overwrite
+	$(PEERS)/bin/python benchmarks/last_run.py
+
 clean:
-	rm -rf .venv demo build dist
+	rm -rf .venv $(PEERS) demo build dist

@@ -100,8 +100,5 @@ def test_the_benchmark_table_is_that_of_the_committed_outputs() -> None:
         start = stored(f"startup-{runtime}")
         text = f"{start['wall_s']['median']:.2f} s, {start['peak_mb']['median']:.0f} MB"
         assert f"| {text} | `startup-{runtime}-avx2.json` |" in table
-    for runtime in ("openvino f32", "onnxruntime f32"):
-        faster = stored("latency")["results"][runtime]["times_faster"]
-        assert f"| {faster:.1f} times | `latency-avx2.json` |" in table
     step = stored("training")["results"]["loop (32-true)"]["times_eager_f32"]
     assert f"| {step:.1f} times | `training-avx2.json` |" in table

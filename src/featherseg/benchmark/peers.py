@@ -11,7 +11,8 @@ their own, whose versions `benchmarks/peers.txt` pins.
 
 import contextlib
 import io
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -35,6 +36,14 @@ _MIRRORED_AXES = (0, 1)
 _NNUNET = "nnunet_2d"
 
 
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Without the announcements of peers on standard output, and their outdated calls of torch."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
 def require_peers(size: int) -> None:
     """Raise FeatherSegError where a peer is not installed here or cannot take images of `size`."""
     missing = [name for name in PACKAGES if installed_version(name) is None]
@@ -51,7 +60,8 @@ def require_peers(size: int) -> None:
 
 
 def _smp_unet(encoder: str) -> nn.Module:
-    import segmentation_models_pytorch
+    with _silent():
+        import segmentation_models_pytorch
 
     unet: nn.Module = segmentation_models_pytorch.Unet(
         encoder, encoder_weights=None, in_channels=_CHANNELS, classes=1
@@ -61,7 +71,8 @@ def _smp_unet(encoder: str) -> nn.Module:
 
 def nnunet(size: int) -> nn.Module:
     """nnU-Net's 2-D network for images of `size` x `size`, three channels and one label."""
-    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+    with _silent():
+        from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
     network: nn.Module = get_network_from_plans(
         **_architecture(size),
@@ -74,9 +85,10 @@ def nnunet(size: int) -> nn.Module:
 
 def _topology(size: int) -> Any:
     """What nnU-Net plans for square pixels: poolings, strides, kernels, patch, multiples."""
-    from nnunetv2.experiment_planning.experiment_planners.network_topology import (
-        get_pool_and_conv_props,
-    )
+    with _silent():
+        from nnunetv2.experiment_planning.experiment_planners.network_topology import (
+            get_pool_and_conv_props,
+        )
 
     return get_pool_and_conv_props((1.0, 1.0), (size, size), _SMALLEST_EDGE, _MOST_POOLINGS)
 
@@ -111,11 +123,10 @@ def _architecture(size: int) -> dict[str, Any]:
 
 def nnunet_predictor(network: nn.Module, size: int) -> Callable[[Pixels], object]:
     """nnU-Net's own predictor around `network`: uint8 (size, size, 3) pixels to labels."""
-    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+    with _silent():
+        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+        from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-    # It announces its settings on standard output.
-    with contextlib.redirect_stdout(io.StringIO()):
         predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
     plans = PlansManager(_plans(size))
     predictor.manual_initialization(

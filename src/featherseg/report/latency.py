@@ -1,4 +1,4 @@
-"""Accuracy against latency, as in AL-Net's figure 8 (Zhou et al. 2022): up and left is better."""
+"""Accuracy against latency, as in figure 8 of AL-Net (Du et al. 2022): up and left is better."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
