@@ -9,7 +9,6 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from pydantic import ValidationError
@@ -65,12 +64,6 @@ class Bundle:
     def openvino_file(self) -> Path:
         """What OpenVINO reads: its own format where the bundle has it, else ONNX."""
         return self.folder / (IR_FILE if IR_FILE in self.manifest.files else ONNX_FILE)
-
-    @property
-    def precision(self) -> Literal["f32", "bf16"] | None:
-        """What OpenVINO shall compute in; None leaves it to the processor, also beside int8."""
-        stored = self.manifest.precision
-        return stored if stored in ("f32", "bf16") else None
 
     @property
     def size_mb(self) -> float:

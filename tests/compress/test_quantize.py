@@ -19,7 +19,8 @@ from tests.tiny import SIZE, blob_images, tiny_onnx
 
 def batch_of(count: int, seed: int = 0) -> Floats:
     gray, _ = blob_images(count, seed)
-    return np.repeat(gray[:, np.newaxis], 3, axis=1).astype(np.float32) / 255
+    batch = np.repeat(gray[:, np.newaxis], 3, axis=1) / np.float32(255)
+    return np.asarray(batch, np.float32)
 
 
 @pytest.fixture(scope="module")

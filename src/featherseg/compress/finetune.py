@@ -51,12 +51,16 @@ def fine_tune(
     for layer in layers.values():
         parametrize.register_parametrization(layer, "weight", _Rounded(_output_axis(layer)))
     optimizer = torch.optim.Adam(student.parameters(), lr=_LEARNING_RATE)
+    # Steps end at 0: what is near already would otherwise be shaken by Adam's steps of one size.
+    steps = max(1, epochs * len(batches))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
     generator = torch.Generator().manual_seed(seed)
     for _ in progress(range(epochs)):
         for index in torch.randperm(len(batches), generator=generator).tolist():
             optimizer.zero_grad()
             _distance(student, teacher, batches[index]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+            schedule.step()
     for layer in layers.values():
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
     for hook in hooks:

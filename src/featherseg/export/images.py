@@ -126,17 +126,23 @@ class _Pack:
 
 def _split_of(run: Run) -> Split:
     """The run's own split, or that of the cross-validation whose final run it is."""
-    content = run.content
-    places = [run.folder / SPLIT_FILE]
-    if content.get("cross_validation"):
-        places.append(run.folder.absolute().parent / SPLIT_FILE)
-    for place in places:
-        if place.is_file():
-            return load_split(place)
-    raise RunError(
-        f"{run.folder}: expected {SPLIT_FILE}, which says on which images the run was trained, "
-        "found none; int8 needs it: train the run again, or export with --precision fp32"
-    )
+    own = run.folder / SPLIT_FILE
+    if own.is_file():
+        return load_split(own)
+    whole = run.content.get("cross_validation")
+    above = run.folder.absolute().parent / SPLIT_FILE
+    if not whole or not above.is_file():
+        raise RunError(
+            f"{run.folder}: expected {SPLIT_FILE}, which says on which images the run was trained, "
+            "found none; int8 needs it: train the run again, or export with --precision fp32"
+        )
+    split = load_split(above)
+    if split.sha256 != whole["split_sha256"]:
+        raise RunError(
+            f"{above}: another split than that of the cross-validation that made {run.folder}; "
+            "put its own back, or export with --precision fp32"
+        )
+    return split
 
 
 def _subsets(
