@@ -14,6 +14,8 @@ from featherseg.cli import main
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("MPLBACKEND", "agg")
+# Compiled models of tests do not belong into the cache of whoever runs them.
+os.environ["FEATHERSEG_CACHE"] = "off"
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

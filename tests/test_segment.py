@@ -10,7 +10,7 @@ from featherseg.bundle import Bundle, load_bundle
 from featherseg.evaluation import Scoring
 from featherseg.preprocess import preprocess
 from featherseg.runtime import RUNTIMES
-from featherseg.segment import Segmenter
+from featherseg.segment import Segmenter, with_flips
 from featherseg.types import Image
 from tests.tiny import SIZE, blob_images, tiny_logits, write_tiny_bundle
 
@@ -68,3 +68,20 @@ def test_a_segmenter_tells_images_unlike_its_training(bundle: Bundle) -> None:
     assert Scoring.of(segmenter).unlike == segmenter.unlike
     unknown = replace(segmenter, reference={})
     assert Scoring.of(unknown).unlike is None
+
+
+@pytest.mark.parametrize("labels", [("lesion",), ("faint", "bright")])
+def test_the_fast_mask_is_the_small_one_enlarged(labels: tuple[str, ...], tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "bundle", labels)
+    segmenter = Segmenter.from_bundle(bundle)
+    # Flips have no masks of their own: numpy then thresholds the mean of the answers.
+    flipped = with_flips(segmenter, "horizontal")
+    pixels, _ = blob_images(1, seed=4, size=SIZE)
+    same_size = Image(pixels[0], None, "made")
+    for each in (segmenter, flipped):
+        np.testing.assert_array_equal(each.fast_mask(same_size), each(same_size).mask)
+    image = Image(blob_images(1, seed=4, size=(90, 140))[0][0], None, "made")
+    slow, fast = segmenter(image).mask, segmenter.fast_mask(image)
+    assert fast.shape == slow.shape
+    assert fast.dtype == np.uint8
+    assert 0 < (fast != slow).mean() < 0.1

@@ -1,15 +1,32 @@
 """An image to a mask: preprocess, run, postprocess, and nothing else."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Self
+
+import numpy as np
 
 from featherseg.bundle import Bundle
 from featherseg.likeness import Reference, image_statistics, unlike
-from featherseg.postprocess import OperatingPoint, class_probabilities, postprocess, resize_maps
-from featherseg.preprocess import Geometry, Preprocessing, preprocess
-from featherseg.runtime import Answer, Precision, Session, answer_of, open_session
+from featherseg.postprocess import (
+    OperatingPoint,
+    class_probabilities,
+    postprocess,
+    resize_maps,
+    select_components,
+)
+from featherseg.preprocess import (
+    Geometry,
+    Preprocessing,
+    fit_mask,
+    fit_pixels,
+    normalize,
+    preprocess,
+)
+from featherseg.runtime import Answer, MaskSession, Precision, Session, answer_of, open_session
 from featherseg.runtime.flips import FlippedSession, Flips
-from featherseg.types import Floats, Image, Segmentation
+from featherseg.runtime.masks import answer_masks
+from featherseg.types import Floats, Image, Mask, Segmentation
 
 
 @dataclass(frozen=True)
@@ -30,11 +47,16 @@ class Segmenter:
 
     @classmethod
     def from_bundle(
-        cls, bundle: Bundle, runtime: str = "openvino", precision: Precision | None = None
+        cls,
+        bundle: Bundle,
+        runtime: str = "openvino",
+        precision: Precision | None = None,
+        *,
+        cache_dir: Path | None = None,
     ) -> Self:
-        """Open a bundle's network; the errors are those of `runtime.open_session`."""
+        """Open a bundle's network; `cache_dir` and the errors are those of `open_session`."""
         return cls(
-            session=open_session(bundle, runtime, precision),
+            session=open_session(bundle, runtime, precision, cache_dir=cache_dir),
             preprocessing=bundle.preprocessing,
             operating_point=bundle.operating_point,
             labels=bundle.manifest.labels,
@@ -49,6 +71,21 @@ class Segmenter:
             answer.logits[0], geometry, self.operating_point, answer.presence
         )
         return Segmentation(mask, probability, self.labels, image, self.model_id)
+
+    def fast_mask(self, image: Image) -> Mask:
+        """The mask (H, W) made at the network's size and enlarged, without probabilities.
+
+        Quicker than a call, as for video, and a little coarser: a call enlarges probabilities and
+        thresholds them on the image's grid, this thresholds first and repeats pixels.
+        """
+        expected, point = self.preprocessing, self.operating_point
+        batch = fit_pixels(image.pixels, expected.input_size, expected.channels)[np.newaxis]
+        if isinstance(self.session, MaskSession):
+            found = self.session.masks(batch)[0]
+        else:
+            found = answer_masks(answer_of(self.session, normalize(batch, expected)), point)[0]
+        height, width = image.pixels.shape[:2]
+        return fit_mask(select_components(found, point), (height, width))
 
     def probabilities(self, image: Image) -> Floats:
         """Class probabilities (C, H, W) on the image's grid, as `class_probabilities` has them."""

@@ -88,6 +88,7 @@ def predict(
     from featherseg.cli.stream import StreamOptions, check_stream
     from featherseg.errors import FeatherSegError
     from featherseg.measure import check_spacing
+    from featherseg.runtime.cache import model_cache
     from featherseg.segment import Segmenter, with_flips
 
     if spacing_mm is not None:
@@ -104,7 +105,7 @@ def predict(
         raise FeatherSegError("--smooth, --realtime and --frames are for moving pictures: --stream")
     targets = plan(find_images(inputs), out, overlay)
     refuse_occupied(out, overwrite)
-    segmenter = Segmenter.from_bundle(loaded, runtime)
+    segmenter = Segmenter.from_bundle(loaded, runtime, cache_dir=model_cache())
     segmenter = with_flips(segmenter, flips.value if flips else None)
     progress = tracked(targets, "Predicting", len(targets))
     predictions = predict_images(segmenter, loaded, progress, spacing_mm)
@@ -117,10 +118,11 @@ def _stream(
 ) -> None:
     from featherseg.cli.stream import open_stream_session, stream_to_folder
     from featherseg.images.video import open_source
+    from featherseg.runtime.cache import model_cache
 
     source = open_source(argument)
     in_time = source.is_live or options.realtime
-    session = open_stream_session(bundle, runtime, in_time=in_time)
+    session = open_stream_session(bundle, runtime, in_time=in_time, cache_dir=model_cache())
     summary = stream_to_folder(session, bundle, source, out, options)
     latency = summary["latency_ms"]
     typer.echo(

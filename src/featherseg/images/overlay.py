@@ -78,7 +78,7 @@ def _outline(canvas: Pixels, mask: Mask, colors: tuple[Color, ...], width_px: in
 
 
 def _parts(mask: Mask) -> Iterator[tuple[int, Mask, Sequence[int]]]:
-    """Each label that occurs, its pixels (0 and 1) in a box, and the box (left, top, width, height).
+    """Each label that occurs, its pixels (0 and 1) in their box, and (left, top, width, height).
 
     Only the box is worked on: most of a frame is background.
     """

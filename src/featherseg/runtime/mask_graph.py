@@ -24,6 +24,7 @@ def with_masks(network: Any, rule: MaskRule) -> Any:
     openvino = load_openvino()
     ops = openvino.opset13
     network = network.clone()
+    named = {op.get_friendly_name() for op in network.get_ops()}
     (image,) = network.get_parameters()
     height, width = rule.preprocessing.input_size
     pixels = ops.parameter([1, height, width, rule.preprocessing.channels], np.uint8, "pixels")
@@ -35,8 +36,15 @@ def with_masks(network: Any, rule: MaskRule) -> Any:
         cutoff = logit_cutoff(rule.point.presence_threshold)
         found = ops.reshape(ops.greater(made[presence], cutoff), [1, 1, 1], special_zero=False)
         labels = ops.select(found, labels, np.uint8(0))
-    labels.set_friendly_name("masks")
-    return openvino.Model([labels], [pixels], "masks")
+    pixels.output(0).set_names({"pixels"})
+    labels.output(0).set_names({"masks"})
+    model = openvino.Model([labels], [pixels], "masks")
+    # Names that OpenVINO makes up count what was made before in the process, and a cache of
+    # compiled models would not know the model again.
+    new = (op for op in model.get_ordered_ops() if op.get_friendly_name() not in named)
+    for place, op in enumerate(new):
+        op.set_friendly_name(f"masks_{place}")
+    return model
 
 
 def _normalized(ops: Any, pixels: Any, expected: Preprocessing) -> Any:

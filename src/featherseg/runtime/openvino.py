@@ -22,6 +22,7 @@ from featherseg.runtime.masks import PRESENCE, Answer, MaskRule, Started
 from featherseg.runtime.onnx_file import refuse_external_data
 from featherseg.types import Floats, Mask, Pixels
 
+_CACHE = "CACHE_DIR"
 _TELEMETRY = "openvino_telemetry"
 _TOOLS = "openvino.tools.ovc"
 
@@ -127,10 +128,14 @@ class OpenVinoSession:
         return deque()
 
     def _compiled(self, network: Any) -> Any:
-        try:
-            return _core().compile_model(network, "CPU", self.settings)
-        except RuntimeError as error:
-            raise _refusal(self.model, error) from error
+        # A cache that cannot be written must not stop what needs none.
+        uncached = {key: self.settings[key] for key in self.settings if key != _CACHE}
+        for settings in (self.settings, uncached):
+            try:
+                return _core().compile_model(network, "CPU", settings)
+            except RuntimeError as error:
+                failure = error
+        raise _refusal(self.model, failure) from failure
 
 
 def open_openvino(
@@ -167,7 +172,7 @@ def open_openvino(
     if threads or thread_limit():
         settings["INFERENCE_NUM_THREADS"] = threads or thread_limit()
     if cache_dir is not None:
-        settings["CACHE_DIR"] = str(cache_dir)
+        settings[_CACHE] = str(cache_dir)
     # A processor without bf16 instructions computes in f32 whatever is asked for.
     has_bf16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     used = precision if precision == "f32" or has_bf16 else "f32"
