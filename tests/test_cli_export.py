@@ -63,7 +63,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def has(monkeypatch: pytest.MonkeyPatch, **units: bool) -> None:
     """Pretend that the processor has these vector units and none of the others."""
-    none = dict.fromkeys(("vnni", "amx_bf16", "amx_int8"), False)
+    none: dict[str, Any] = dict.fromkeys(("vnni", "amx_bf16", "amx_int8"), False)
     able = replace(cpu.capabilities(), **{**none, **units})
     monkeypatch.setattr(cpu, "capabilities", lambda: able)
 

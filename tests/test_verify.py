@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featherseg.bundle import AgreementEntry, Bundle, CheckData, read_check
+from featherseg.bundle import AgreementEntry, Bundle, CheckData, FloatPrecision, read_check
 from featherseg.postprocess import OperatingPoint
 from featherseg.preprocess import normalize
 from featherseg.types import Floats
@@ -173,14 +173,20 @@ def test_what_is_not_a_number_is_found(bundle: Bundle, precision: str) -> None:
     assert disagreements(agreement)
 
 
+F32, BF16, ONNX = ("openvino", "f32"), ("openvino", "bf16"), ("onnxruntime", "f32")
+
+
 @pytest.mark.parametrize(
-    ("precision", "onnxruntime", "expected"),
+    ("stored", "precision", "onnxruntime", "expected"),
     [
-        ("f32", None, [("openvino", "f32")]),
-        ("bf16", "1", [("openvino", "f32"), ("openvino", "bf16"), ("onnxruntime", "f32")]),
+        ("auto", "f32", None, [F32]),
+        ("auto", "bf16", "1", [F32, BF16, ONNX]),
+        ("f32", "bf16", None, [F32]),
+        ("bf16", "f32", None, [F32, BF16]),
     ],
 )
 def test_usable_runtimes(
+    stored: FloatPrecision,
     precision: str,
     onnxruntime: str | None,
     expected: list[tuple[str, str]],
@@ -188,4 +194,4 @@ def test_usable_runtimes(
 ) -> None:
     monkeypatch.setattr("featherseg.verify.default_precision", lambda: precision)
     monkeypatch.setattr("featherseg.verify.installed_version", lambda package: onnxruntime)
-    assert list(usable_runtimes()) == expected
+    assert list(usable_runtimes(stored)) == expected

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featherseg.bundle import AgreementEntry, Bundle, CheckData, Weights, read_check
+from featherseg.bundle import (
+    AgreementEntry,
+    Bundle,
+    CheckData,
+    FloatPrecision,
+    Weights,
+    read_check,
+)
 from featherseg.extras import installed_version
 from featherseg.postprocess import (
     OperatingPoint,
@@ -59,18 +66,22 @@ def verify_bundle(bundle: Bundle) -> Verification:
     else:
         agreements = [
             compare(open_session(bundle, runtime, precision), batch, check, bundle.operating_point)
-            for runtime, precision in usable_runtimes()
+            for runtime, precision in usable_runtimes(bundle.manifest.precision)
         ]
     weights = bundle.manifest.weights
     findings = tuple(each for one in agreements for each in disagreements(one, weights))
     return Verification(tuple(agreements), findings)
 
 
-def usable_runtimes() -> tuple[tuple[str, Precision], ...]:
-    """The (runtime, precision) pairs that can run here; ONNX Runtime only where installed."""
-    pairs: list[tuple[str, Precision]] = [("openvino", "f32")]
-    if default_precision() != "f32":
-        pairs.append(("openvino", default_precision()))
+def usable_runtimes(stored: FloatPrecision = "auto") -> tuple[tuple[str, Precision], ...]:
+    """The (runtime, precision) pairs that can run here; ONNX Runtime only where installed.
+
+    `stored` is the precision that a bundle asks OpenVINO for; f32 is always among them.
+    """
+    own = default_precision() if stored == "auto" else stored
+    pairs: list[tuple[str, Precision]] = [
+        ("openvino", each) for each in dict.fromkeys(("f32", own))
+    ]
     if installed_version("onnxruntime") is not None:
         pairs.append(("onnxruntime", "f32"))
     return tuple(pairs)
