@@ -83,10 +83,12 @@ def test_files_frames_and_starts_are_those_of_the_runtimes(content: dict[str, An
     unet, _ = content["subjects"]
     for each in unet["contenders"]:
         if each["runtime"] == "torch":
-            assert each["frame"] is each["start"] is each["file_mb"] is None
+            assert each["frame"] is each["video_frame"] is None
+            assert each["start"] is each["file_mb"] is None
             continue
         assert each["frame"]["per_s"] == pytest.approx(1e3 / each["frame"]["p50_ms"])
         assert each["frame"]["fastest_ms"] > each["latency"]["fastest_ms"]
+        assert each["video_frame"]["per_s"] == pytest.approx(1e3 / each["video_frame"]["p50_ms"])
         assert each["start"]["wall_s"] > 0.0
         # Not that of this process, which has loaded torch.
         assert 20.0 < each["start"]["peak_mb"] < 400.0

@@ -27,6 +27,7 @@ def way(runtime: str, precision: str, p50_ms: float, **changes: Any) -> dict[str
         "file_mb": None,
         "latency": latency(p50_ms),
         "frame": None,
+        "video_frame": None,
         "start": None,
         "times_eager": 100.0 / p50_ms,
         "peak_share": 0.5,
@@ -41,6 +42,7 @@ def content(foreign_share: float | None = 0.02) -> dict[str, Any]:
         40.0,
         file_mb=8.77,
         frame={**latency(44.0), "per_s": 22.7},
+        video_frame={**latency(42.0), "per_s": 23.8},
         start={"wall_s": 0.55, "processor_s": 0.7, "peak_mb": 180.4},
     )
     accuracy = {
@@ -119,6 +121,7 @@ def test_the_figures_are_those_of_the_run() -> None:
     assert cells["p50 (ms)"] == "40.0"
     assert cells["times eager"] == "2.5"
     assert cells["frames/s"] == "22.7"
+    assert cells["video/s"] == "23.8"
     assert cells["first mask (s)"] == "0.55"
     assert cells["memory (MB)"] == "180"
     assert cells["score"] == "0.700 (0.650 to 0.750) dice_lesion, busi_unet"

@@ -33,14 +33,16 @@ class Contender:
     """One way of running a subject.
 
     ``run`` is the network on a float32 batch of one image, ``frame`` everything from the bytes
-    of a JPEG to an overlay, None where there is no such way. A new process opens ``bundle``
-    with ``asked`` as its precision. ``only_speed`` says that its answers are not the network's.
+    of a JPEG to an overlay, ``video_frame`` the same as in a video, None where there is no such
+    way. A new process opens ``bundle`` with ``asked`` as its precision. ``only_speed`` says that
+    its answers are not the network's.
     """
 
     runtime: str
     precision: str
     run: Call
     frame: Call | None = None
+    video_frame: Call | None = None
     bundle: Bundle | None = None
     asked: Precision | None = None
     only_speed: bool = False
@@ -155,7 +157,8 @@ def _by_runtime(bundle: Bundle, runtime: str, asked: Precision | None, given: _I
         runtime,
         asked or "int8",
         run=lambda: session.logits(given.batch),
-        frame=lambda: given.frame.segmented(segmenter),
+        frame=lambda: given.frame.as_scored(segmenter),
+        video_frame=lambda: given.frame.as_video(segmenter),
         bundle=bundle,
         asked=asked,
     )

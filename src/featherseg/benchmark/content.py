@@ -24,11 +24,12 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Measured:
-    """One contender with the seconds of its calls, of its frames, and its start."""
+    """One contender with the seconds of its calls, of its frames of both kinds, and its start."""
 
     contender: Contender
     seconds: Sequence[float]
     frame_seconds: Sequence[float] | None
+    video_frame_seconds: Sequence[float] | None
     start: Start | None
 
     @property
@@ -95,12 +96,15 @@ def _contender(measured: Measured) -> dict[str, Any]:
         "only_speed": contender.only_speed,
         "file_mb": contender.file_mb,
         "latency": asdict(measured.latency),
-        "frame": None if measured.frame_seconds is None else _frame(measured.frame_seconds),
+        "frame": _frame(measured.frame_seconds),
+        "video_frame": _frame(measured.video_frame_seconds),
         "start": None if measured.start is None else asdict(measured.start),
     }
 
 
-def _frame(seconds: Sequence[float]) -> dict[str, float]:
+def _frame(seconds: Sequence[float] | None) -> dict[str, float] | None:
+    if seconds is None:
+        return None
     latency = summarize_times(seconds)
     return {**asdict(latency), "per_s": 1e3 / latency.p50_ms}
 

@@ -26,13 +26,22 @@ class Frame:
     jpeg: bytes
     mask: Mask
 
-    def segmented(self, segmenter: Segmenter) -> Pixels:
-        """Decode, segment and draw: what is done for each frame, one after the other."""
-        pixels = np.asarray(
-            cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), cv2.IMREAD_GRAYSCALE), np.uint8
-        )
-        segmenter(Image(pixels, None, "frame"))
-        return overlay(pixels, self.mask)
+    def as_scored(self, segmenter: Segmenter) -> Pixels:
+        """Decode, segment as for a score, and draw."""
+        image = self._decoded()
+        segmenter(image)
+        return overlay(image.pixels, self.mask)
+
+    def as_video(self, segmenter: Segmenter) -> Pixels:
+        """Decode, segment as for video, and draw."""
+        image = self._decoded()
+        segmenter.fast_mask(image)
+        return overlay(image.pixels, self.mask)
+
+    def _decoded(self) -> Image:
+        stored = np.frombuffer(self.jpeg, np.uint8)
+        pixels = np.asarray(cv2.imdecode(stored, cv2.IMREAD_GRAYSCALE), np.uint8)
+        return Image(pixels, None, "frame")
 
 
 def simulated_frame() -> Frame:

@@ -65,7 +65,7 @@ class Settings:
 class _Key(NamedTuple):
     """What takes turns: the network, the frame or the start of a contender of a subject."""
 
-    what: Literal["network", "frame", "start"]
+    what: Literal["network", "frame", "video frame", "start"]
     subject: int
     contender: int
 
@@ -102,6 +102,7 @@ def run_benchmark(
                     each,
                     times[_Key("network", place, index)],
                     times.get(_Key("frame", place, index)),
+                    times.get(_Key("video frame", place, index)),
                     begun.get(_Key("start", place, index)),
                 )
                 for index, each in enumerate(found)
@@ -168,6 +169,8 @@ def _calls(opened: Sequence[Opened]) -> dict[Hashable, Call]:
             calls[_Key("network", place, index)] = each.run
             if each.frame is not None:
                 calls[_Key("frame", place, index)] = each.frame
+            if each.video_frame is not None:
+                calls[_Key("video frame", place, index)] = each.video_frame
     return calls
 
 

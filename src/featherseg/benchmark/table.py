@@ -9,11 +9,12 @@ from featherseg.report.latency import Point, latency_svg
 JSON_FILE, TABLE_FILE, PLOT_FILE = "benchmark.json", "README.md", "accuracy_latency.svg"
 _NETWORKS = (
     *("", "input", "parameters", "GMACs", "fastest", "file (MB)", "p50 (ms)", "times eager"),
-    *("frames/s", "first mask (s)", "memory (MB)", "score"),
+    *("frames/s", "video/s", "first mask (s)", "memory (MB)", "score"),
 )
 _WAYS = (
     *("", "runtime", "precision", "p50 (ms)", "p95 (ms)", "fastest (ms)", "spread"),
-    *("times eager", "of peak", "file (MB)", "frames/s", "first mask (s)", "memory (MB)", ""),
+    *("times eager", "of peak", "file (MB)", "frames/s", "video/s", "first mask (s)"),
+    *("memory (MB)", ""),
 )
 _WORDS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "nnunetv2": "nnU-Net"}
 _TEXT_COLUMNS = frozenset({"", "input", "fastest", "runtime", "precision", "score"})
@@ -152,11 +153,12 @@ def _way_row(subject: Json, way: Json) -> tuple[str, ...]:
     )
 
 
-def _whole_way(way: Json) -> tuple[str, str, str]:
-    """Frames a second, seconds to the first mask of a new process, and its memory."""
-    frame, start = way["frame"], way["start"]
+def _whole_way(way: Json) -> tuple[str, str, str, str]:
+    """Frames a second of both kinds, seconds to a new process's first mask, and its memory."""
+    frame, video_frame, start = way["frame"], way["video_frame"], way["start"]
     return (
         "" if frame is None else _number(frame["per_s"], 1),
+        "" if video_frame is None else _number(video_frame["per_s"], 1),
         "" if start is None else _number(start["wall_s"], 2),
         "" if start is None else _number(start["peak_mb"], 0),
     )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def benchmark(
+    out: Annotated[Path, typer.Option(help="Folder for the three files.")],
     names: Annotated[
         list[str] | None,
         typer.Argument(
@@ -21,7 +22,6 @@ def benchmark(
             help="Networks of `featherseg networks`, folders of bundles, or zoo:NAME.",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the three files.")] = Path("benchmark"),
     size: Annotated[
         int, typer.Option(help="Side of the input; bundles keep their own.", min=32, max=4096)
     ] = 512,
@@ -121,7 +121,7 @@ def _table(content: "Mapping[str, Any]") -> Any:
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("")
+    table.add_column("", overflow="fold")
     table.add_column("run by")
     for name in ("ms", "95 %", "times eager", "frames/s"):
         table.add_column(name, justify="right")
