@@ -184,9 +184,8 @@ def main() -> None:
     for name, value in result["steps_ms"].items():
         print(f"  {name:28} {value:8.3f} ms of processor time")
     for name, rate in result["frames_per_s"].items():
-        print(
-            f"  {name:28} {rate['median']:8.1f} frames/s ({rate['lowest']:.1f}-{rate['highest']:.1f})"
-        )
+        ends = f"{rate['lowest']:.1f}-{rate['highest']:.1f}"
+        print(f"  {name:28} {rate['median']:8.1f} frames/s ({ends})")
     for name, columns in starts.items():
         wall, peak = columns["wall_s"]["median"], columns["peak_mb"]["median"]
         print(f"  first mask, {name:16} {wall:8.2f} s, {peak:.0f} MB")
