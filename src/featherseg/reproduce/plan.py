@@ -15,7 +15,7 @@ from featherseg.reproduce.splits import WAYS, Way, duplicates_of, fold_of, saved
 from featherseg.reproduce.table import NO_METRICS, Part, Row, Table
 from featherseg.splits import load_split
 from featherseg.storage import sha256_json
-from featherseg.train.recipe import Recipe, as_values, load_recipe
+from featherseg.train.recipe import Recipe, load_recipe, recipe_sha256
 
 SPLITS = "splits"
 _DIGITS = 10
@@ -123,7 +123,7 @@ def addressed(jobs: Sequence[Job]) -> tuple[Job, ...]:
 
 def _digest(job: Job, teachers: Mapping[str, tuple[str, ...]]) -> str:
     content = {
-        "recipe": as_values(job.recipe),
+        "recipe": recipe_sha256(job.recipe),
         "split": load_split(job.split).sha256,
         "fold": job.fold,
         "teachers": teachers,
