@@ -94,10 +94,19 @@ def _description(preprocessing: Preprocessing, tells_presence: bool) -> dict[str
 
 
 def write_ir(onnx_file: Path, path: Path) -> None:
-    """Write an ONNX file as OpenVINO IR (.xml and .bin) with f32 weights."""
+    """Write an ONNX file as OpenVINO IR (.xml and .bin) with f32 weights.
+
+    What depends on no input, such as the shapes that biases are brought to, is computed here.
+    """
     openvino = load_openvino()
+    from openvino.passes import ConstantFolding, Manager
+
+    folding = Manager()
+    folding.register_pass(ConstantFolding())
     try:
-        openvino.save_model(openvino.Core().read_model(onnx_file), path, compress_to_fp16=False)
+        model = openvino.Core().read_model(onnx_file)
+        folding.run_passes(model)
+        openvino.save_model(model, path, compress_to_fp16=False)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise BundleError(f"OpenVINO cannot convert the network: {reason}") from error
