@@ -2,6 +2,10 @@
 
 import csv
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -177,6 +181,35 @@ def test_ctrl_c_finishes_the_files(
         "overlay.mp4",
         "summary.json",
     }
+
+
+@pytest.mark.slow
+def test_a_real_ctrl_c(bundle: Bundle, tmp_path: Path) -> None:
+    clip, out = write_clip(tmp_path / "long.avi", 3000), tmp_path / "out"
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from featherseg.cli import main; main()"
+    )
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-W", "error", "-c", program, "predict", str(bundle.folder)),
+            *(str(clip), "--stream", "--realtime", "--out", str(out)),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not list(out.glob(".stream.*/measurements.csv")):
+        time.sleep(0.05)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    written = summary(out)
+    assert written["ended"] == "interrupted"
+    # Ctrl-C may fall between the video and the table.
+    assert 0 < written["frames"] <= len(table(out)) <= shown(out) <= written["frames"] + 1
+    assert not list(out.glob(".*"))
 
 
 def test_a_camera_drops_frames_and_counts_them(
