@@ -124,7 +124,7 @@ def test_a_shut_gate_sends_auto_back_to_floats(
     assert (manifest.precision, manifest.gate) == ("auto", None)
     content = json.loads(report.read_text())
     assert content["passed"] is False
-    assert len(content["tried"]) == ended.err.count("gate shut") == 4
+    assert len(content["tried"]) == ended.err.count("gate shut") == 5
 
 
 def test_a_shut_gate_refuses_int8_with_its_figures(
