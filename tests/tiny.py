@@ -22,7 +22,7 @@ from featherseg.bundle import (
 )
 from featherseg.likeness import image_statistics, reference_statistics
 from featherseg.preprocess import Preprocessing, normalize
-from featherseg.runtime.openvino import load_openvino
+from featherseg.runtime.library import load_openvino
 from featherseg.types import Floats, Pixels
 
 SIZE = (32, 48)

@@ -12,7 +12,8 @@ import pytest
 
 from featherseg.compress.quantize import harms, layer_names, quantize, save_int8
 from featherseg.errors import BundleError, DataError
-from featherseg.runtime.openvino import load_openvino, open_openvino
+from featherseg.runtime.library import load_openvino
+from featherseg.runtime.openvino import open_openvino
 from featherseg.types import Floats
 from tests.tiny import SIZE, blob_images, tiny_onnx
 

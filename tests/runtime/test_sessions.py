@@ -13,8 +13,9 @@ import pytest
 from featherseg.bundle import Bundle
 from featherseg.errors import BundleError, MissingExtraError
 from featherseg.runtime import RUNTIMES, open_session
+from featherseg.runtime.library import load_openvino
 from featherseg.runtime.onnxruntime import open_onnxruntime
-from featherseg.runtime.openvino import available_devices, load_openvino, open_openvino
+from featherseg.runtime.openvino import available_devices, open_openvino
 from tests.tiny import SIZE, tiny_logits, tiny_onnx, write_tiny_bundle
 
 

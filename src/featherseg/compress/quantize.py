@@ -19,7 +19,7 @@ import numpy as np
 
 from featherseg.errors import BundleError, DataError
 from featherseg.postprocess import class_probabilities, foreground
-from featherseg.runtime.openvino import load_openvino
+from featherseg.runtime.library import load_openvino
 from featherseg.types import Floats
 
 # Ranges of fewer images say little of what a network will see.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from featherseg.errors import BundleError
 from featherseg.preprocess import Preprocessing
-from featherseg.runtime.openvino import load_openvino
+from featherseg.runtime.library import load_openvino
 from featherseg.storage import write_bytes
 
 _AXES = ("batch", None, "height", "width")

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from featherseg.preprocess import Preprocessing, scale_and_shift
-from featherseg.runtime.masks import MaskRule, logit_cutoff
-from featherseg.runtime.openvino import load_openvino, presence_place
+from featherseg.runtime.library import load_openvino
+from featherseg.runtime.masks import PRESENCE, MaskRule, logit_cutoff
 
 _CHANNELS_FIRST = (0, 3, 1, 2)
 
@@ -45,6 +45,12 @@ def with_masks(network: Any, rule: MaskRule) -> Any:
     for place, op in enumerate(new):
         op.set_friendly_name(f"masks_{place}")
     return model
+
+
+def presence_place(network: Any) -> int | None:
+    """Which of a model's outputs is the presence; None where none is."""
+    named = [PRESENCE in output.get_names() for output in network.outputs]
+    return named.index(True) if any(named) else None
 
 
 def _normalized(ops: Any, pixels: Any, expected: Preprocessing) -> Any:

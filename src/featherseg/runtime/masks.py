@@ -63,6 +63,10 @@ def answer_masks(answer: Answer, point: OperatingPoint) -> Mask:
     return masks
 
 
+def _is_above(logit: np.float32, threshold: float) -> bool:
+    return bool(sigmoid(np.asarray([logit], np.float32))[0] > threshold)
+
+
 @cache
 def logit_cutoff(threshold: float) -> np.float32:
     """The largest float32 logit whose probability is not above `threshold`.
@@ -70,11 +74,12 @@ def logit_cutoff(threshold: float) -> np.float32:
     It is log(t / (1 - t)) up to rounding, and exactly where `postprocess.sigmoid` crosses the
     threshold: comparing logits with it gives the same mask bit for bit, ties included.
     """
-    if threshold >= 1.0:
-        return np.float32(np.inf)
     low, high = np.float32(-_SATURATED), np.float32(_SATURATED)
+    # Also for thresholds below 1 that are 1 in float32, the type of probabilities.
+    if not _is_above(high, threshold):
+        return np.float32(np.inf)
     while (middle := np.float32(0.5) * (low + high)) not in (low, high):
-        if sigmoid(np.asarray([middle], np.float32))[0] > threshold:
+        if _is_above(middle, threshold):
             high = middle
         else:
             low = middle

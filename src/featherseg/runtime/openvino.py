@@ -1,50 +1,22 @@
-"""OpenVINO sessions, loaded lightly and without telemetry.
+"""OpenVINO sessions."""
 
-`import openvino` alone imports its conversion tools, which report the import to a statistics
-service over the network and take a third of the start-up time. `load_openvino` imports the
-runtime without the tools and keeps the telemetry package out of the process for good, so that
-nothing that uses OpenVINO later can send anything either.
-"""
-
-import sys
 from collections import deque
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from featherseg.errors import BundleError
 from featherseg.runtime.cpu import Precision, thread_limit
-from featherseg.runtime.masks import PRESENCE, Answer, MaskRule, Started
+from featherseg.runtime.library import load_openvino
+from featherseg.runtime.mask_graph import presence_place, with_masks
+from featherseg.runtime.masks import Answer, MaskRule, Started
 from featherseg.runtime.onnx_file import refuse_external_data
 from featherseg.types import Floats, Mask, Pixels
 
 _CACHE = "CACHE_DIR"
-_TELEMETRY = "openvino_telemetry"
-_TOOLS = "openvino.tools.ovc"
-
-
-@cache
-def load_openvino() -> ModuleType:
-    """The `openvino` module without its conversion tools, telemetry blocked.
-
-    A None in sys.modules makes an import fail with ModuleNotFoundError, which OpenVINO expects:
-    it then leaves out the tools, and the tools, if imported later, use their silent stub.
-    """
-    sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type]
-    blocks_tools = "openvino" not in sys.modules
-    if blocks_tools:
-        sys.modules[_TOOLS] = None  # type: ignore[assignment]
-    try:
-        import openvino
-    finally:
-        if blocks_tools:
-            del sys.modules[_TOOLS]
-    module: ModuleType = openvino
-    return module
 
 
 @cache
@@ -116,8 +88,6 @@ class OpenVinoSession:
 
     @cached_property
     def _masking(self) -> Any:
-        from featherseg.runtime.mask_graph import with_masks
-
         if self.rule is None:
             raise ValueError("masks need a rule; open the session with one")
         return self._compiled(with_masks(self.network, self.rule))
@@ -177,12 +147,6 @@ def open_openvino(
     has_bf16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     used = precision if precision == "f32" or has_bf16 else "f32"
     return OpenVinoSession(model, network, settings, used, rule)
-
-
-def presence_place(network: Any) -> int | None:
-    """Which of a model's outputs is the presence; None where none is."""
-    named = [PRESENCE in output.get_names() for output in network.outputs]
-    return named.index(True) if any(named) else None
 
 
 def _refusal(model: Path, error: RuntimeError) -> BundleError:
