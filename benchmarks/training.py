@@ -46,7 +46,7 @@ def contenders(name: str, size: int, batch_size: int) -> dict[str, Step]:
     """One training step of each setting, by name."""
     device = pick_device()
     samples = random_samples(_SAMPLES, size, device)
-    precision = pick_precision("auto", device, build_network(name))
+    precision = pick_precision("auto", device, build_network(name), (size, size))
     fixed = samples.batch(np.arange(batch_size))
     plain = (fixed[0].contiguous(), fixed[1])
     recipe = load_recipe("simplified_unet")

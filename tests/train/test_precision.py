@@ -10,6 +10,7 @@ from featherseg.train import precision
 from featherseg.train.precision import peak_memory_mb, pick_device, pick_precision
 
 CPU = torch.device("cpu")
+SIZE = (256, 128)
 PLAIN = nn.Conv2d(8, 8, 3)
 INTEL, AMD = "GenuineIntel", "AuthenticAMD"
 
@@ -31,10 +32,10 @@ def test_automatic_precision(
     cpu: Capabilities, network: nn.Module, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precision, "capabilities", lambda: cpu)
-    assert pick_precision("auto", CPU, network).startswith(expected)
-    assert pick_precision("auto", torch.device("cuda", 0), network) == "bf16-mixed"
-    assert pick_precision("32-true", CPU, network) == "32-true"
-    assert pick_precision("bf16-mixed", CPU, network) == "bf16-mixed"
+    assert pick_precision("auto", CPU, network, SIZE).startswith(expected)
+    assert pick_precision("auto", torch.device("cuda", 0), network, SIZE) == "bf16-mixed"
+    assert pick_precision("32-true", CPU, network, SIZE) == "32-true"
+    assert pick_precision("bf16-mixed", CPU, network, SIZE) == "bf16-mixed"
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,15 @@ def test_efficientnets_stay_in_float32_on_amd(
     monkeypatch.setattr(precision, "capabilities", lambda: cpu)
     with torch.device("meta"):
         network = build_network(name)
-    assert pick_precision("auto", CPU, network) == expected
+    assert pick_precision("auto", CPU, network, SIZE) == expected
+
+
+def test_small_images_stay_in_float32_on_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = Capabilities("a", 2, amx_bf16=True, vendor=INTEL)
+    monkeypatch.setattr(precision, "capabilities", lambda: cpu)
+    assert pick_precision("auto", CPU, PLAIN, (256, 96)) == "32-true"
+    assert pick_precision("auto", torch.device("cuda", 0), PLAIN, (96, 96)) == "bf16-mixed"
+    assert pick_precision("bf16-mixed", CPU, PLAIN, (96, 96)) == "bf16-mixed"
 
 
 def test_each_process_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

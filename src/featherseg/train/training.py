@@ -104,7 +104,9 @@ def prepare(
     device = pick_device()
     seed_network(recipe.seed, step=0)
     network = build_network(recipe.network, **resolved_options(recipe, parts["train"]))
-    fabric = start_fabric(device, pick_precision(recipe.precision, device, network))
+    fabric = start_fabric(
+        device, pick_precision(recipe.precision, device, network, recipe.input_size)
+    )
     is_positive = np.asarray(parts["train"].masks.any(axis=(1, 2)))
     _check_parts(is_positive, recipe, fabric.world_size)
     network.to(device).to(memory_format=torch.channels_last)
