@@ -1,0 +1,35 @@
+"""The committed tables are what their files give."""
+
+import pytest
+
+from featherseg.reproduce.page import PAGE, page
+from featherseg.reproduce.tables import TABLES
+from tests.conftest import REPOSITORY
+from tests.test_documents import script
+
+RESULTS = REPOSITORY / "results"
+COMMITTED = sorted(path.parent.name for path in RESULTS.glob(f"*/{PAGE}"))
+
+
+def test_tables_were_run() -> None:
+    assert {"laednet-3", "laednet-4", "alnet-4", "lightbtseg-3"} <= set(COMMITTED)
+    assert set(COMMITTED) <= set(TABLES)
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_a_page_is_made_from_the_files_beside_it(name: str) -> None:
+    folder = RESULTS / name
+    assert (folder / PAGE).read_text() == page(TABLES[name], folder), (
+        f"run: featherseg reproduce {name}"
+    )
+
+
+def test_the_arms_are_compared_from_their_committed_cases() -> None:
+    made = script("results/distillation_arms.py")
+    assert {path.parent.name for path in made.OUT.glob("*/cases.csv")} >= {
+        "no_teacher",
+        "one_teacher",
+        "two_teachers",
+        "channel_wise",
+    }
+    assert (made.OUT / "arms.md").read_text() == made.page(), "run: results/distillation_arms.py"
