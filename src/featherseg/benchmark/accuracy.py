@@ -36,9 +36,9 @@ class Accuracy:
 
 
 def read_accuracies(folder: Path, metric: str = METRIC) -> list[Accuracy]:
-    """The results below `folder` on its most common split, by name.
+    """The results below `folder` on the split of most networks, by name.
 
-    Scores on different images cannot be compared: only the split that most results share is
+    Scores on different images cannot be compared: only the split that most networks share is
     taken, of equals the one of the first result. Raises DataError where there is no summary or
     one lacks `metric`.
     """
@@ -51,7 +51,9 @@ def read_accuracies(folder: Path, metric: str = METRIC) -> list[Accuracy]:
             f"--results {folder}: expected folders with {SUMMARY_FILE}, as `featherseg evaluate` "
             "writes them, found none"
         )
-    split = Counter(each.split_sha256 for each in found).most_common(1)[0][0]
+    # A network counts once a split: ten trainings of one network compare nothing.
+    shared = dict.fromkeys((each.split_sha256, each.model["network"]) for each in found)
+    split = Counter(split for split, _ in shared).most_common(1)[0][0]
     return [each for each in found if each.split_sha256 == split]
 
 
