@@ -26,7 +26,12 @@ from featherseg.grid import Job, Show, run_grid
 from featherseg.report.scores import CASES_FILE, SUMMARY_FILE
 from featherseg.reproduce.plan import SPLITS, addressed, row_recipe
 from featherseg.reproduce.scale import SCALES
-from featherseg.reproduce.splits import duplicates_of, saved_split, split_file
+from featherseg.reproduce.splits import (
+    duplicates_of,
+    make_table_split,
+    saved_split,
+    split_file,
+)
 from featherseg.reproduce.tables import TABLES
 from featherseg.storage import write_json, write_text
 from featherseg.summary import summarize_cases
@@ -42,18 +47,15 @@ def jobs(data: Path, work: Path) -> tuple[tuple[str, Job], ...]:
     """Every training under its arm's name, teachers first."""
     part = next(each for each in TABLES["lightbtseg-3"].parts if each.dataset == "busi")
     dataset = load_dataset(data, part.dataset)
-    path = split_file(work / SPLITS, part.dataset, part.protocol, "safe", 0)
-    saved_split(
-        path,
-        dataset,
-        lambda: duplicates_of(dataset, lambda all_, _: all_),
-        part.protocol,
-        "safe",
-        0,
+    path = saved_split(
+        split_file(work / SPLITS, part.dataset, part.protocol, "safe", 0),
+        lambda: make_table_split(
+            dataset, duplicates_of(dataset, lambda all_, _: all_), part.protocol, "safe", 0
+        ),
     )
     row = next(row for row in part.rows if row.recipe == RECIPE)
     job = Job("student", row_recipe(row, SCALE), data, part.dataset, path)
-    named = arm_jobs(job, settings=SCALE.teacher_settings)
+    named = arm_jobs(job, settings=SCALE.of_teachers)
     return tuple(zip((each.name for each in named), addressed(named), strict=True))
 
 

@@ -25,9 +25,8 @@ from tests.conftest import Cli
 from tests.datasets import releases
 
 NARROW = ("input_size=32", "network_options={width: 2}", "epochs=1", "batch_size=4")
-TINY = Scale(
-    "small", NARROW, (*NARROW, "network=simplified_unet"), "original", 1, "Tiny, for a test."
-)
+NARROW_TEACHER = ("network=simplified_unet", "network_options={width: 2}")
+TINY = Scale("small", NARROW, NARROW_TEACHER, "original", 1, "Tiny, for a test.")
 COLUMNS = (
     Column("dice", "Dice", "dice", "all"),
     Column("hd", "HD95", "hd95"),
@@ -245,8 +244,7 @@ def test_data_that_are_not_at_hand_run_in_the_official_layout(
     table: str, row: str, layout: str, made_up: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     size = ("input_size=32", "epochs=1", "batch_size=4")
-    teachers = (*size, "network=simplified_unet", "network_options={width: 2}")
-    scale = replace(TINY, settings=size, teacher_settings=teachers)
+    scale = replace(TINY, settings=size)
     root = made_up(tmp_path / "data")
     places = Places({layout: root}, tmp_path / "results", tmp_path / "work")
     failures = reproduce(TABLES[table], scale, places, Choice(rows=(row,)), Show(), run_grid)

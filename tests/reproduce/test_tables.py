@@ -14,6 +14,7 @@ from featherseg.datasets import DATASETS
 from featherseg.metrics.score import score_masks
 from featherseg.networks import build_network
 from featherseg.networks.published import PUBLISHED
+from featherseg.reproduce.scale import SCALES
 from featherseg.reproduce.table import NO_METRICS, PUBLISHED_ONLY, Part, Published, Row
 from featherseg.reproduce.tables import TABLES
 from featherseg.splits.protocols import PROTOCOLS
@@ -30,7 +31,8 @@ ONE_LABEL = {"out_channels": 1}
 
 
 def recipe_of(row: Row, scale: str = "paper") -> Recipe:
-    return load_recipe(row.recipe, row.settings + (row.small_settings if scale == "small" else ()))
+    network = SCALES[scale].teacher_network if row.is_teacher else ()
+    return load_recipe(row.recipe, (*row.settings, *network))
 
 
 def options_of(recipe: Recipe) -> tuple[str, tuple[tuple[str, object], ...]]:
@@ -98,7 +100,7 @@ def test_every_column_can_be_computed(name: str) -> None:
 def test_every_row_has_a_recipe(name: str) -> None:
     for row in (row for table, _, row in ROWS if table == name):
         paper, small = recipe_of(row), recipe_of(row, "small")
-        assert (paper == small) == (row.small_settings == ())
+        assert (paper == small) == (not row.is_teacher)
         # Tables train from scratch, whatever the papers began with.
         assert not paper.network_options.get("pretrained", False)
 

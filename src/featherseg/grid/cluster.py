@@ -1,22 +1,28 @@
 """Running a grid on a Dask cluster, whose machines share a file system."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from featherseg.errors import FeatherSegError, RunError
 from featherseg.grid.job import Job, Show, execute, is_done
-from featherseg.grid.run import Failure
+from featherseg.grid.run import Failure, nothing
 
 
 def run_on_cluster(
-    address: str, jobs: Sequence[Job], root: Path, show: Show, *, timeout_s: float = 10
+    address: str,
+    jobs: Sequence[Job],
+    root: Path,
+    show: Show,
+    ended: Callable[[Job], None] = nothing,
+    *,
+    timeout_s: float = 10,
 ) -> tuple[Failure, ...]:
     """Run the jobs on the workers of the Dask scheduler at `address`, each as soon as it can be.
 
-    As `run_grid` otherwise. Workers need FeatherSeg, and must see `root`, the data and the
-    splits under the same paths. Raises RunError where no scheduler answers.
+    As `run_grid` otherwise, `ended` too. Workers need FeatherSeg, and must see `root`, the data
+    and the splits under the same paths. Raises RunError where no scheduler answers.
     """
     from distributed import Client, as_completed
 
@@ -29,7 +35,8 @@ def run_on_cluster(
         ) from error
     with client:
         futures: dict[str, Any] = {}
-        for job in (_absolute(job) for job in jobs if not is_done(job, root)):
+        waiting = {job.name: _absolute(job) for job in jobs if not is_done(job, root)}
+        for job in waiting.values():
             needed = [
                 futures[name]
                 for names in job.teachers.values()
@@ -43,7 +50,9 @@ def run_on_cluster(
         failures = []
         for number, future in enumerate(as_completed(futures.values()), start=1):
             name = names[future.key]
-            reason = future.result()
+            # A worker that was lost leaves its error in place of an answer.
+            reason = str(future.exception()) if future.status == "error" else future.result()
+            ended(waiting[name])
             show.say(f"{number}/{len(futures)}  {name}{f': {reason}' if reason else ''}")
             if reason:
                 failures.append(Failure(name, reason))

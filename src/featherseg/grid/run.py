@@ -1,7 +1,7 @@
 """Running a grid of jobs in order."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,24 +18,35 @@ class Failure:
     reason: str
 
 
-def run_grid(jobs: Sequence[Job], root: Path, show: Show = SILENT) -> tuple[Failure, ...]:
+def nothing(_: Job) -> None:
+    """What follows a job where nobody waits for it."""
+
+
+def run_grid(
+    jobs: Sequence[Job],
+    root: Path,
+    show: Show = SILENT,
+    ended: Callable[[Job], None] = nothing,
+) -> tuple[Failure, ...]:
     """Run the jobs one after the other; teachers stand before their students.
 
-    Finished jobs are skipped. A job that fails, and the students of one, are passed over; the
-    failures are given at the end.
+    Finished jobs are skipped; `ended` is told of each other one, finished or not. A job that
+    fails, and the students of one, are passed over; the failures are given at the end.
     """
     waiting = [job for job in jobs if not is_done(job, root)]
-    total = sum(map(work, waiting))
+    costs = [work(job) for job in waiting]
+    total = sum(costs)
     started, done = time.monotonic(), 0.0
     failures: dict[str, Failure] = {}
-    for number, job in enumerate(waiting, start=1):
+    for number, (job, cost) in enumerate(zip(waiting, costs, strict=True), start=1):
         left = _time_left(time.monotonic() - started, done, total)
         show.say(f"{number}/{len(waiting)}  {job.name}{left}")
         failure = _missing_teacher(job, failures) or _run(job, root, show)
         if failure is not None:
             failures[job.name] = failure
             show.say(f"  not finished: {failure.reason}")
-        done += work(job)
+        ended(job)
+        done += cost
     return tuple(failures.values())
 
 

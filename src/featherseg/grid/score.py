@@ -11,7 +11,7 @@ from featherseg.splits import Split, subset
 from featherseg.storage import sha256_file
 from featherseg.summary import Stamp
 from featherseg.train.files import BEST
-from featherseg.train.run import load_run, run_segmenter
+from featherseg.train.run import read_run, run_segmenter
 from featherseg.types import FROM_SCRATCH, Case
 
 Progress = Callable[[Iterable[Case]], Iterable[Case]]
@@ -38,7 +38,7 @@ def score_run(
 
 
 def _stamp(run: Path, model_id: str, split: Split) -> Stamp:
-    content = load_run(run).content
+    content = read_run(run)
     return Stamp(
         subset="test",
         external=False,

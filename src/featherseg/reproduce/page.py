@@ -9,7 +9,7 @@ from featherseg.reproduce.cost import COSTS_FILE, cost_key, read_costs
 from featherseg.reproduce.figures import Figure, row_figures
 from featherseg.reproduce.plan import cells, is_trained, row_recipe
 from featherseg.reproduce.scale import SCALES, Scale
-from featherseg.reproduce.splits import WAYS, WORDS
+from featherseg.reproduce.splits import WAYS, WORDS, Way
 from featherseg.reproduce.table import (
     LATENCY,
     NO_METRICS,
@@ -55,9 +55,14 @@ def _scale(table: Table, scale: Scale, out: Path) -> Iterator[str]:
             yield part.note
             yield ""
         yield from _facts(table, scale, part, out)
+        figures = {
+            (row.name, way): row_figures(table, scale, part, row, way, out)
+            for row in part.rows
+            for way in WAYS
+        }
         for column in table.columns:
             if column.metric not in NO_METRICS:
-                yield from _scores(table, scale, part, column, out)
+                yield from _scores(part, column, figures)
         yield from _costs(table, scale, part, out)
 
 
@@ -86,14 +91,16 @@ def _facts(table: Table, scale: Scale, part: Part, out: Path) -> Iterator[str]:
     yield ""
 
 
-def _scores(table: Table, scale: Scale, part: Part, column: Column, out: Path) -> Iterator[str]:
+def _scores(
+    part: Part, column: Column, figures: Mapping[tuple[str, Way], Mapping[str, Figure]]
+) -> Iterator[str]:
     """One column: published, on the paper's split, on the safe split."""
     yield f"**{column.title}** ({_over(column)})"
     yield ""
     yield "| network | published | " + " | ".join(f"ours, {WORDS[way]}" for way in WAYS) + " |"
     yield "|---|---|---|---|"
     for row in part.rows:
-        ours = [row_figures(table, scale, part, row, way, out).get(column.key) for way in WAYS]
+        ours = [figures[row.name, way].get(column.key) for way in WAYS]
         cells_of_row = (row.name, _published(row.published.get(column.key)), *map(_ours, ours))
         yield f"| {' | '.join(cells_of_row)} |"
     yield ""

@@ -11,7 +11,15 @@ from featherseg.datasets import Dataset, load_dataset
 from featherseg.duplicates import Duplicates
 from featherseg.grid import Job, with_teachers
 from featherseg.reproduce.scale import Scale
-from featherseg.reproduce.splits import WAYS, Way, duplicates_of, fold_of, saved_split, split_file
+from featherseg.reproduce.splits import (
+    WAYS,
+    Way,
+    duplicates_of,
+    fold_of,
+    make_table_split,
+    saved_split,
+    split_file,
+)
 from featherseg.reproduce.table import NO_METRICS, Part, Row, Table
 from featherseg.splits import load_split
 from featherseg.storage import sha256_json
@@ -65,10 +73,8 @@ def cells(table: Table, scale: Scale, part: Part, ways: Sequence[Way] = WAYS) ->
 
 def row_recipe(row: Row, scale: Scale, repeat: int = 0) -> Recipe:
     """The recipe of a row at a scale; the seed goes up with the repeat."""
-    settings = [*scale.settings, *row.settings]
-    if scale.name == "small":
-        settings += row.small_settings
-    recipe = load_recipe(row.recipe, settings)
+    network = scale.teacher_network if row.is_teacher else ()
+    recipe = load_recipe(row.recipe, (*scale.settings, *row.settings, *network))
     recipe = replace(recipe, seed=recipe.seed + repeat)
     if recipe.distill is None or scale.view is None:
         return recipe
@@ -97,12 +103,14 @@ def _planned(
     work: Path,
 ) -> Planned:
     dataset, data = found
-    path = split_file(work / SPLITS, part.dataset, part.protocol, cell.way, cell.repeat)
-    saved_split(path, dataset, duplicates, part.protocol, cell.way, cell.repeat)
+    path = saved_split(
+        split_file(work / SPLITS, part.dataset, part.protocol, cell.way, cell.repeat),
+        lambda: make_table_split(dataset, duplicates(), part.protocol, cell.way, cell.repeat),
+    )
     recipe = row_recipe(cell.row, scale, cell.repeat)
     fold = fold_of(part.dataset, cell.way)
     job = Job("student", recipe, data, part.dataset, path, fold)
-    return Planned(cell, addressed(with_teachers(job, "teachers", scale.teacher_settings)))
+    return Planned(cell, addressed(with_teachers(job, "teachers", scale.of_teachers)))
 
 
 def addressed(jobs: Sequence[Job]) -> tuple[Job, ...]:

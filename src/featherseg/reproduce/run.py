@@ -15,7 +15,7 @@ from featherseg.reproduce.splits import WAYS, Way
 from featherseg.reproduce.table import Part, Row, Table
 from featherseg.storage import write_text
 
-RunJobs = Callable[[Sequence[Job], Path, Show], tuple[Failure, ...]]
+RunJobs = Callable[[Sequence[Job], Path, Show, Callable[[Job], None]], tuple[Failure, ...]]
 
 
 @dataclass(frozen=True)
@@ -78,29 +78,19 @@ def _run_part(
         return ()
     planned = plan(left, part, scale, places.data[part.dataset], places.work, show.track)
 
-    def done() -> None:
+    def collect_finished(_: Job | None = None) -> None:
         _collect_finished(planned, places.work, table, out)
         write_text(folder / PAGE, page(table, folder))
 
-    failures = run_jobs(_each_once(planned), places.work, _telling(show, done))
-    done()
-    return failures
+    # Other tables may have run some of the jobs.
+    collect_finished()
+    return run_jobs(_each_once(planned), places.work, show, collect_finished)
 
 
 def _collect_finished(planned: Sequence[Planned], work: Path, table: Table, out: Path) -> None:
     for each in planned:
         if is_done(each.jobs[-1], work) and not (out / each.cell.file).is_file():
             collect(each.cell, each.jobs[-1], work, table, out)
-
-
-def _telling(show: Show, done: Callable[[], None]) -> Show:
-    """The same display, which collects what is finished whenever the next job begins."""
-
-    def say(line: str) -> None:
-        done()
-        show.say(line)
-
-    return Show(say, show.track, show.training)
 
 
 def _each_once(planned: Sequence[Planned]) -> list[Job]:

@@ -8,7 +8,6 @@ from featherseg.datasets import Dataset
 from featherseg.duplicates import Duplicates, find_duplicates
 from featherseg.splits import (
     Split,
-    load_split,
     make_blocks,
     make_paper_split,
     make_split,
@@ -79,10 +78,8 @@ def split_file(folder: Path, layout: str, protocol: str, way: Way, repeat: int) 
     return folder / f"{layout}-{protocol}-{way}-{number + 1}.json"
 
 
-def saved_split(
-    path: Path, dataset: Dataset, duplicates: Callable[[], Duplicates], *args: Any
-) -> Split:
-    """The split in `path`, made and saved where there is none yet."""
+def saved_split(path: Path, make: Callable[[], Split]) -> Path:
+    """`path`, where what `make` gives is saved unless a split is there."""
     if not path.is_file():
-        save_split(make_table_split(dataset, duplicates(), *args), path)
-    return load_split(path)
+        save_split(make(), path)
+    return path

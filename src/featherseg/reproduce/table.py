@@ -44,8 +44,9 @@ class Column:
 class Row:
     """A network's line: its printed name, how it is trained here, and its printed figures.
 
-    ``settings`` change the built-in ``recipe`` as ``--set`` does, ``small_settings`` also, at
-    the small scale only. ``published`` goes by column key, and lacks what is not printed.
+    ``settings`` change the built-in ``recipe`` as ``--set`` does. ``is_teacher`` says that a
+    scale may put another network in its place. ``published`` goes by column key, and lacks what
+    is not printed.
     ``classes_test`` names the classes of images that are scored; () is all.
     """
 
@@ -54,7 +55,7 @@ class Row:
     settings: tuple[str, ...] = ()
     published: Mapping[str, Published] = field(default_factory=dict)
     classes_test: tuple[str, ...] = ()
-    small_settings: tuple[str, ...] = ()
+    is_teacher: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ _PAPER = (
 _PROTOCOL = "lightbtseg"
 _TEACHER = "lightbtseg_teacher"
 # At the small scale a teacher is Attention U-Net of half its width.
-_SMALL_TEACHER = ("network=attention_unet", "network_options.width=32")
 _STUDENT = "lightbtseg_student"
 # The same training without teachers, also of the networks compared with.
 _ALONE = "simplified_unet"
@@ -70,7 +69,6 @@ class _Model:
     recipe: str
     settings: tuple[str, ...]
     costs: tuple[float, float, float]
-    small_settings: tuple[str, ...] = ()
 
 
 _TEACHER_COSTS = (106.1, 414, 205.98)
@@ -80,8 +78,8 @@ _MODELS = (
     _Model("U-Net++", _ALONE, ("network=unetpp",), (36.6, 140, 552.27)),
     _Model("U-Net3+", _ALONE, ("network=unet3p",), (30.0, 104, 792.62)),
     _Model("Attention U-Net", _ALONE, ("network=attention_unet",), (34.9, 134, 266.47)),
-    _Model("Benign Teacher", _TEACHER, ("classes=[benign]",), _TEACHER_COSTS, _SMALL_TEACHER),
-    _Model("Malignant Teacher", _TEACHER, ("classes=[malignant]",), _TEACHER_COSTS, _SMALL_TEACHER),
+    _Model("Benign Teacher", _TEACHER, ("classes=[benign]",), _TEACHER_COSTS),
+    _Model("Malignant Teacher", _TEACHER, ("classes=[malignant]",), _TEACHER_COSTS),
     _Model("Student model", _STUDENT, (), (2.2, 8.4, 16.59)),
 )
 _COMPARED: dict[str, tuple[_Scores, ...]] = {
@@ -115,7 +113,7 @@ def _compared(model: _Model, scores: _Scores) -> Row:
         model.recipe,
         model.settings,
         published,
-        small_settings=model.small_settings,
+        is_teacher=model.recipe == _TEACHER,
     )
 
 
@@ -178,7 +176,7 @@ def _crossed(classes: tuple[tuple[str, ...], tuple[str, ...]], scores: _Scores) 
         (f"classes=[{', '.join(train)}]",) if train else (),
         _published(scores),
         classes_test=test,
-        small_settings=_SMALL_TEACHER,
+        is_teacher=True,
     )
 
 
