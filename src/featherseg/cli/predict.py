@@ -108,7 +108,7 @@ def predict(
     segmenter = Segmenter.from_bundle(loaded, runtime, cache_dir=model_cache())
     segmenter = with_flips(segmenter, flips.value if flips else None)
     progress = tracked(targets, "Predicting", len(targets))
-    predictions = predict_images(segmenter, loaded, progress, spacing_mm)
+    predictions = predict_images(segmenter, progress, spacing_mm)
     write_predictions(out, predictions)
     _summarize(predictions, out)
 

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import featherseg
-from featherseg.bundle import Bundle
 from featherseg.errors import ImageError, StorageError
 from featherseg.images import read_image
 from featherseg.images.overlay import overlay
 from featherseg.images.raster import write_png
-from featherseg.likeness import image_statistics, unlike
 from featherseg.measure import Spacing, as_json, confidence, measure
 from featherseg.segment import Segmenter
 from featherseg.storage import write_json
@@ -82,10 +80,7 @@ def _spare_inputs(targets: list[Target]) -> None:
 
 
 def predict_images(
-    segmenter: Segmenter,
-    bundle: Bundle,
-    targets: Iterable[Target],
-    spacing_mm: Spacing | None,
+    segmenter: Segmenter, targets: Iterable[Target], spacing_mm: Spacing | None
 ) -> dict[str, Any]:
     """Segment every image and write its pictures; give what predictions.json holds.
 
@@ -95,13 +90,13 @@ def predict_images(
     images, errors = [], []
     for target in targets:
         try:
-            images.append(_predict_one(segmenter, bundle, target, spacing_mm))
+            images.append(_predict_one(segmenter, target, spacing_mm))
         except ImageError as error:
             errors.append({"input": str(target.image), "error": str(error)})
     return {
         "schema": _SCHEMA,
         "featherseg": featherseg.__version__,
-        "bundle": bundle.id,
+        "bundle": segmenter.model_id,
         "runtime": segmenter.session.runtime,
         "precision": segmenter.session.precision,
         "flips": getattr(segmenter.session, "flips", None),
@@ -118,7 +113,7 @@ def write_predictions(out: Path, predictions: dict[str, Any]) -> None:
 
 
 def _predict_one(
-    segmenter: Segmenter, bundle: Bundle, target: Target, spacing_mm: Spacing | None
+    segmenter: Segmenter, target: Target, spacing_mm: Spacing | None
 ) -> dict[str, Any]:
     """Segment one image; ``time_ms`` runs from its pixels to its mask, without files."""
     image = read_image(target.image)
@@ -135,7 +130,7 @@ def _predict_one(
         "measurements": [as_json(measurement) for measurement in measurements],
         "confidence": confidence(found),
         "time_ms": time_ms,
-        "unlike_training": unlike(image_statistics(image.pixels), bundle.manifest.statistics),
+        "unlike_training": segmenter.unlike(image),
     }
 
 
