@@ -4,7 +4,7 @@ Colors are those of Okabe and Ito, told apart with every common color blindness 
 doi:10.1038/nmeth.1618): warm for what was found, cool for the truth, one pair a label.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import cv2
@@ -14,6 +14,9 @@ from featherseg.errors import ImageError
 from featherseg.types import Mask, Pixels
 
 Color = tuple[int, int, int]
+# A label that occurs, its pixels (0 and 1) in their box, and (left, top, width, height): only the
+# box is worked on, since most of a frame is background.
+Part = tuple[int, Mask, Sequence[int]]
 
 FOUND_COLORS: tuple[Color, ...] = ((230, 159, 0), (204, 121, 167), (240, 228, 66))
 TRUTH_COLORS: tuple[Color, ...] = ((86, 180, 233), (0, 158, 115), (255, 255, 255))
@@ -40,11 +43,12 @@ def overlay(pixels: Pixels, mask: Mask, truth: Mask | None = None) -> Pixels:
     is_gray = pixels.ndim == 2
     canvas = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if is_gray else pixels.copy()
     canvas = np.asarray(canvas, np.uint8)
-    _fill(canvas, mask)
+    found = _parts(mask)
+    _fill(canvas, found)
     width_px = max(1, round(min(mask.shape) / _PIXELS_PER_OUTLINE_PIXEL))
     if truth is not None:
-        _outline(canvas, truth, TRUTH_COLORS, width_px + _TRUTH_MARGIN_PX)
-    _outline(canvas, mask, FOUND_COLORS, width_px)
+        _outline(canvas, _parts(truth), TRUTH_COLORS, width_px + _TRUTH_MARGIN_PX)
+    _outline(canvas, found, FOUND_COLORS, width_px)
     return canvas
 
 
@@ -54,8 +58,8 @@ def label_colors(label: int) -> tuple[Color, Color]:
     return FOUND_COLORS[place], TRUTH_COLORS[place]
 
 
-def _fill(canvas: Pixels, mask: Mask) -> None:
-    for label, part, (left, top, width, height) in _parts(mask):
+def _fill(canvas: Pixels, parts: list[Part]) -> None:
+    for label, part, (left, top, width, height) in parts:
         window = canvas[top : top + height, left : left + width]
         window[:] = cv2.copyTo(cv2.LUT(window, _blended(label)), part, window)
 
@@ -68,8 +72,8 @@ def _blended(label: int) -> Pixels:
     return np.round((1 - _FILL_OPACITY) * values + _FILL_OPACITY * color).astype(np.uint8)
 
 
-def _outline(canvas: Pixels, mask: Mask, colors: tuple[Color, ...], width_px: int) -> None:
-    for label, part, (left, top, _, _) in _parts(mask):
+def _outline(canvas: Pixels, parts: list[Part], colors: tuple[Color, ...], width_px: int) -> None:
+    for label, part, (left, top, _, _) in parts:
         contours, _ = cv2.findContours(
             part, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(left, top)
         )
@@ -77,16 +81,15 @@ def _outline(canvas: Pixels, mask: Mask, colors: tuple[Color, ...], width_px: in
         cv2.drawContours(canvas, contours, -1, color, width_px, cv2.LINE_AA)
 
 
-def _parts(mask: Mask) -> Iterator[tuple[int, Mask, Sequence[int]]]:
-    """Each label that occurs, its pixels (0 and 1) in their box, and (left, top, width, height).
-
-    Only the box is worked on: most of a frame is background.
-    """
+def _parts(mask: Mask) -> list[Part]:
+    parts: list[Part] = []
     for label in range(1, int(mask.max(initial=0)) + 1):
         part = (mask == label).view(np.uint8)
         left, top, width, height = box = cv2.boundingRect(part)
         if width:
-            yield label, np.ascontiguousarray(part[top : top + height, left : left + width]), box
+            window = np.ascontiguousarray(part[top : top + height, left : left + width])
+            parts.append((label, window, box))
+    return parts
 
 
 def _size(array: Pixels) -> str:
