@@ -138,9 +138,8 @@ def _open_file(path: Path) -> Source:
             f"known, or its frames are smaller than {MIN_SIDE_PX}x{MIN_SIDE_PX} or larger than "
             f"{MAX_PIXELS // 1_000_000} megapixels; export it again as MP4 or AVI"
         )
-    fps = capture.get(cv2.CAP_PROP_FPS)
+    rate = _rate(capture)
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    rate = fps if math.isfinite(fps) and fps > 0 else None
     expected = count if count > 0 else None
     return Source(str(path), rate, expected, False, _file_frames(path, capture, rate, expected))
 
@@ -160,6 +159,12 @@ def _file_frames(
             f"{path}: ended after {number} frames, its header says {expected}; it is truncated or "
             "damaged, copy or export it again"
         )
+
+
+def _rate(capture: cv2.VideoCapture) -> float | None:
+    """Frames a second, where a header or a camera states them."""
+    fps = capture.get(cv2.CAP_PROP_FPS)
+    return fps if math.isfinite(fps) and fps > 0 else None
 
 
 def _time_s(capture: cv2.VideoCapture, number: int, fps: float | None) -> float | None:
@@ -184,9 +189,7 @@ def _open_camera(argument: str) -> Source:
         )
     # An old frame that waits in a buffer is not the latest.
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    rate = fps if math.isfinite(fps) and fps > 0 else None
-    return Source(argument, rate, None, True, _camera_frames(argument, capture))
+    return Source(argument, _rate(capture), None, True, _camera_frames(argument, capture))
 
 
 def _camera_frames(name: str, capture: cv2.VideoCapture) -> Generator[Frame, None, None]:
@@ -241,8 +244,7 @@ def _read(capture: cv2.VideoCapture) -> Pixels | None:
 
 def _check_container(path: Path) -> None:
     if not path.is_file():
-        found = "a folder" if path.is_dir() else "nothing"
-        raise ImageError(f"{path}: expected a video file, a folder or {CAMERA}0, found {found}")
+        raise ImageError(f"{path}: expected a video file, a folder or {CAMERA}0, found nothing")
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
     if not any(header[place:].startswith(mark) for place, mark in _CONTAINERS):
