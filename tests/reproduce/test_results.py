@@ -1,9 +1,15 @@
 """The committed tables are what their files give."""
 
+import json
+
 import pytest
 
+from featherseg.reproduce.collect import read_collected
 from featherseg.reproduce.page import PAGE, page
+from featherseg.reproduce.plan import cells, row_recipe
+from featherseg.reproduce.scale import SCALES
 from featherseg.reproduce.tables import TABLES
+from featherseg.train.recipe import as_values
 from tests.conftest import REPOSITORY
 from tests.test_documents import script
 
@@ -33,3 +39,20 @@ def test_the_arms_are_compared_from_their_committed_cases() -> None:
         "channel_wise",
     }
     assert (made.OUT / "arms.md").read_text() == made.page(), "run: results/distillation_arms.py"
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_committed_cells_were_trained_by_todays_recipes(name: str) -> None:
+    table, found = TABLES[name], 0
+    for scale in SCALES.values():
+        for cell in (cell for part in table.parts for cell in cells(table, scale, part)):
+            collected = read_collected(cell, RESULTS / name / scale.name)
+            if collected is None:
+                continue
+            found += 1
+            today = json.loads(json.dumps(as_values(row_recipe(cell.row, scale, cell.repeat))))
+            then = collected.about["recipe"]
+            # Keys that came later change nothing at their defaults.
+            assert then.items() <= today.items(), cell.file
+            assert set(today) - set(then) <= {"presence_weight"}
+    assert found == len(list((RESULTS / name).rglob("*.csv")))
