@@ -17,6 +17,8 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from featherseg.losses.distillation import kl_divergence
+from featherseg.losses.labels import log_probabilities
+from featherseg.networks.presence import with_presence
 from featherseg.types import Floats
 
 EPOCHS = 4
@@ -110,7 +112,7 @@ def _input_ranges(network: nn.Module, batches: Iterable[Tensor]) -> dict[str, tu
         layer.register_forward_pre_hook(seen_by(name)) for name, layer in _layers(network).items()
     ]
     for batch in batches:
-        _answers(network, batch)
+        with_presence(network, batch)
     for hook in hooks:
         hook.remove()
     return ranges
@@ -141,21 +143,12 @@ def _round_inputs(network: nn.Module, ranges: dict[str, tuple[float, float]]) ->
 
 def _distance(student: nn.Module, teacher: nn.Module, batch: Tensor) -> Tensor:
     """How far the student's probabilities are from the teacher's, presence included."""
-    logits, presence = _answers(student, batch)
+    logits, presence = with_presence(student, batch)
     with torch.no_grad():
-        known, known_presence = _answers(teacher, batch)
-    target = known.sigmoid() if known.shape[1] == 1 else known.softmax(dim=1)[:, 1:]
-    distance = kl_divergence(logits, target)
+        known, known_presence = with_presence(teacher, batch)
+    distance = kl_divergence(logits, log_probabilities(known)[:, 1:].exp())
     if presence is not None and known_presence is not None:
         distance = distance + functional.binary_cross_entropy_with_logits(
             presence, known_presence.sigmoid()
         )
     return distance
-
-
-def _answers(network: Any, batch: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Logits (n, K, h, w), and presence (n, 1) of a network that tells it."""
-    if hasattr(network, "forward_with_presence"):
-        logits, presence = network.forward_with_presence(batch)
-        return logits, presence
-    return network(batch), None

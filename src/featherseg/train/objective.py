@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from featherseg.datasets.pack import Packed
 from featherseg.losses import LOSSES, Loss, presence_bce, uniform_kl
+from featherseg.networks.presence import with_presence
 from featherseg.train.loader import in_order, to_samples
 from featherseg.train.recipe import Recipe
 from featherseg.train.sections import Augment
-from featherseg.train.signals import TRANSFERS, Answer, answer, with_presence
+from featherseg.train.signals import TRANSFERS, Answer, answer
 from featherseg.train.teachers import Ensemble, load_teachers
 
 # Planes that would take more than this are kept as half floats.

@@ -15,6 +15,7 @@ from torch import nn
 from featherseg import __version__
 from featherseg.datasets.pack import Packed
 from featherseg.likeness import image_statistics, reference_statistics
+from featherseg.networks.presence import with_presence
 from featherseg.networks.pretrained import describe_weights
 from featherseg.operating_point import choose_operating_point
 from featherseg.postprocess import OperatingPoint
@@ -26,7 +27,6 @@ from featherseg.train.checkpoint import Progress
 from featherseg.train.files import RUN_FILE
 from featherseg.train.inputs import resolved_options
 from featherseg.train.recipe import Recipe, recipe_sha256
-from featherseg.train.signals import with_presence
 from featherseg.types import Floats
 
 CURVES_FILE = "curves.svg"

@@ -11,6 +11,7 @@ from torch import nn
 
 from featherseg.errors import RunError
 from featherseg.networks import build_network
+from featherseg.networks.presence import with_presence
 from featherseg.postprocess import OperatingPoint
 from featherseg.preprocess import Preprocessing
 from featherseg.runtime.masks import Answer
@@ -20,7 +21,6 @@ from featherseg.train.checkpoint import load_weights
 from featherseg.train.files import BEST, RECIPE_FILE, RUN_FILE
 from featherseg.train.outcome import SCHEMA
 from featherseg.train.recipe import Recipe, load_recipe
-from featherseg.train.signals import with_presence
 from featherseg.types import Floats
 
 _ID_DIGITS = 12

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from featherseg.losses import attention_map, attention_transfer, channel_wise, kl_divergence
 from featherseg.losses.labels import log_probabilities
+from featherseg.networks.presence import with_presence
 
 # Beyond these a probability's logit says more about rounding than about the teacher.
 _LEAST_PROBABILITY = 1e-6
@@ -56,14 +57,6 @@ def answer(network: Any, images: Tensor) -> Answer:
         for handle in handles:
             handle.remove()
     return Answer(logits, seen[0] if seen else None, presence)
-
-
-def with_presence(network: Any, images: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Logits (N, C, H, W), and presence logits (N, 1) of a network that has such a head."""
-    if not hasattr(network, "forward_with_presence"):
-        return network(images), None
-    logits, presence = network.forward_with_presence(images)
-    return logits, presence
 
 
 def probabilities(answers: Sequence[Answer]) -> Tensor:
