@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from featherseg.errors import RecipeError
 from featherseg.losses import LOSSES
@@ -39,6 +40,7 @@ RECIPES = (
     *("feathernet_s", "feathernet_m"),
 )
 
+_UNKNOWN = "unexpected_keyword_argument"
 # The same limits as those of a pack.
 _Side = Annotated[int, Field(ge=8, le=4096)]
 
@@ -220,14 +222,14 @@ def _of_network(by_network: Mapping[str, Any], network: Any) -> Any:
 
 
 def _explain(error: ValidationError) -> str:
-    """One sentence for the first thing that is wrong."""
-    first = error.errors(include_url=False)[0]
-    # A union's members stand in the location under their own names.
-    names = [str(part) for part in first["loc"] if str(part) not in _CLASS_NAMES]
+    """One sentence: the first unknown key, or else the first thing that is wrong."""
+    problems = _nearest(error.errors(include_url=False))
+    # An unknown key is often the one that is missing, misspelled.
+    first = next((one for one in problems if one["type"] == _UNKNOWN), problems[0])
+    names = [str(part) for part in first["loc"] if part not in _CLASS_NAMES]
     where = ".".join(names)
-    if first["type"] == "unexpected_keyword_argument":
-        section = _section(names)
-        known = [entry.name for entry in dataclasses.fields(section)]
+    if first["type"] == _UNKNOWN:
+        known = [key for key in _keys(names) if key != names[-1]]
         return f"unknown key '{where}'{did_you_mean(names[-1], known)}"
     if first["type"] in ("missing", "missing_argument"):
         return f"the key '{where}' is missing"
@@ -235,11 +237,22 @@ def _explain(error: ValidationError) -> str:
     return f"{where}: {message[0].lower()}{message[1:]}, got {first['input']!r}"
 
 
-def _section(names: Sequence[str]) -> type:
-    """The dataclass whose key the last of `names` is."""
-    if len(names) < 2:
-        return Recipe
-    return Teacher if "teachers" in names else SECTIONS.get(names[0], Recipe)
+def _nearest(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Of all kinds that a section may be of, the problems of the one that has the fewest."""
+    by_kind: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
+    for problem in problems:
+        # A union's members stand in the location under their own names.
+        kind = tuple(part for part in problem["loc"] if part in _CLASS_NAMES)
+        by_kind.setdefault(kind, []).append(problem)
+    return min(by_kind.values(), key=len)
 
 
-_CLASS_NAMES = {section.__name__ for section in (*SECTIONS.values(), Cosine, Exponential)}
+def _keys(names: Sequence[str]) -> list[str]:
+    """What the last of `names` could be, in any of the sections that may stand there."""
+    sections: tuple[type, ...] = (Recipe,)
+    if len(names) > 1:
+        sections = (Teacher,) if "teachers" in names else SECTIONS[names[0]]
+    return [entry.name for section in sections for entry in dataclasses.fields(section)]
+
+
+_CLASS_NAMES = {section.__name__ for several in SECTIONS.values() for section in several}

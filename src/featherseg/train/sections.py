@@ -136,9 +136,10 @@ class Distill:
 
 
 CheckedDistill = Annotated[Distill, AfterValidator(_one_weight_each)]
-SECTIONS = {
-    "schedule": Plateau,
-    "early_stop": EarlyStop,
-    "augment": Augment,
-    "distill": Distill,
+# What a section may be, by its key.
+SECTIONS: dict[str, tuple[type, ...]] = {
+    "schedule": (Plateau, Cosine, Exponential),
+    "early_stop": (EarlyStop,),
+    "augment": (Augment,),
+    "distill": (Distill,),
 }
