@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,10 +20,12 @@ from featherseg.bundle import Bundle
 from featherseg.cli import stream
 from featherseg.errors import ImageError
 from featherseg.images import video
+from featherseg.images.overlay import overlay
 from featherseg.images.video import Frame, Source
 from featherseg.measure import measure
 from featherseg.preprocess import fit_mask, fit_pixels
 from featherseg.runtime import open_session
+from featherseg.types import Mask, Pixels
 from tests.conftest import Cli
 from tests.tiny import SIZE, blob_images, write_tiny_bundle
 
@@ -225,10 +228,38 @@ def test_a_camera_drops_frames_and_counts_them(
     assert written["problem"] == "camera:0: the camera stopped"
     rows = table(out)
     assert written["frames"] + written["dropped"] == 40
+    assert written["dropped"] > 0
     assert sum(int(row["dropped"]) for row in rows) == written["dropped"]
     assert rows[-1]["frame"] == "39"
     numbers = [int(row["frame"]) for row in rows]
     assert numbers == sorted(set(numbers))
+
+
+def test_a_live_frame_is_finished_before_the_next_one_comes(
+    bundle: Bundle, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_drawn = threading.Event()
+
+    def drawn(pixels: Pixels, mask: Mask) -> Pixels:
+        is_drawn.set()
+        return overlay(pixels, mask)
+
+    def frames() -> Iterator[Frame]:
+        for number, pixels in enumerate(blob_images(4, seed=2, size=FRAME)[0]):
+            is_drawn.clear()
+            yield Frame(number, number / 20, pixels, time.perf_counter())
+            if not is_drawn.wait(10):
+                raise ImageError(f"frame {number} waited for the next one")
+        raise ImageError("camera:0: the camera stopped")
+
+    source = Source("camera:0", 20.0, None, True, frames())  # type: ignore[arg-type]
+    monkeypatch.setattr(video, "open_source", lambda argument: source)
+    monkeypatch.setattr(stream, "overlay", drawn)
+    out = tmp_path / "out"
+    cli("predict", bundle.folder, "camera:0", "--stream", "--out", out)
+    written = summary(out)
+    assert written["problem"] == "camera:0: the camera stopped"
+    assert (written["frames"], written["dropped"]) == (4, 0)
 
 
 def test_a_file_in_real_time(bundle: Bundle, clip: Path, cli: Cli) -> None:

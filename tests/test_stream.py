@@ -15,7 +15,7 @@ from featherseg.errors import ImageError
 from featherseg.images.video import Frame
 from featherseg.measure import measure
 from featherseg.postprocess import OperatingPoint, select_components
-from featherseg.preprocess import fit_mask, fit_pixels
+from featherseg.preprocess import Preprocessing, fit_mask, fit_pixels
 from featherseg.runtime import MaskSession, open_session
 from featherseg.stream import (
     FrameMask,
@@ -110,8 +110,6 @@ def frames(count: int, size: tuple[int, int] = (60, 90)) -> Iterator[Frame]:
 
 
 def streamed(session: MaskSession, source: Iterator[Frame], smooth: int = 1) -> list[FrameMask]:
-    from featherseg.preprocess import Preprocessing
-
     point = OperatingPoint(0.5, 0.01, "largest")
     expected = Preprocessing(SIZE, 1)
     return list(segment_frames(session, expected, point, source, smooth=smooth))
@@ -151,8 +149,6 @@ def test_what_a_source_raises_comes_after_its_frames(session: MaskSession) -> No
     def broken() -> Iterator[Frame]:
         yield from frames(4)
         raise ImageError("cut off")
-
-    from featherseg.preprocess import Preprocessing
 
     results = segment_frames(session, Preprocessing(SIZE, 1), OperatingPoint(), broken())
     assert [next(results).frame.number for _ in range(4)] == [0, 1, 2, 3]
@@ -253,8 +249,6 @@ def resident_mb() -> float:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
 def test_memory_does_not_grow_with_the_frames(session: MaskSession) -> None:
-    from featherseg.preprocess import Preprocessing
-
     clip = [frame.pixels for frame in frames(20)]
 
     def looped() -> Iterator[Frame]:

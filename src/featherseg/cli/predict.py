@@ -116,12 +116,18 @@ def predict(
 def _stream(
     bundle: "Bundle", runtime: str, argument: str, out: Path, options: "StreamOptions"
 ) -> None:
-    from featherseg.cli.stream import open_stream_session, stream_to_folder
+    from featherseg.cli.stream import (
+        SUMMARY_FILE,
+        TABLE_FILE,
+        is_in_time,
+        open_stream_session,
+        stream_to_folder,
+    )
     from featherseg.images.video import open_source
     from featherseg.runtime.cache import model_cache
 
     source = open_source(argument)
-    in_time = source.is_live or options.realtime
+    in_time = is_in_time(source, options)
     session = open_stream_session(bundle, runtime, in_time=in_time, cache_dir=model_cache())
     summary = stream_to_folder(session, bundle, source, out, options)
     latency = summary["latency_ms"]
@@ -129,7 +135,7 @@ def _stream(
         f"{summary['frames']} frames, {summary['frames_per_s']:.1f} a second, {summary['dropped']} "
         f"dropped; latency p50 {latency['p50']:.1f} ms, p95 {latency['p95']:.1f} ms"
     )
-    typer.echo(f"{summary['overlay']}, measurements.csv and summary.json are in {out}")
+    typer.echo(f"{summary['overlay']}, {TABLE_FILE} and {SUMMARY_FILE} are in {out}")
     if summary["problem"]:
         typer.echo(f"the stream broke off: {summary['problem']}", err=True)
         raise typer.Exit(1)

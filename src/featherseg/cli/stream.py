@@ -94,6 +94,11 @@ def check_stream(inputs: Sequence[str], options: StreamOptions, has_flips: bool)
         )
 
 
+def is_in_time(source: Source, options: StreamOptions) -> bool:
+    """Whether `source` does not wait, so that frames may be dropped."""
+    return source.is_live or options.realtime
+
+
 def open_stream_session(
     bundle: Bundle, runtime: str, *, in_time: bool, cache_dir: Path | None = None
 ) -> MaskSession:
@@ -160,7 +165,7 @@ def _scratch(out: Path) -> Iterator[Path]:
 def _results(
     session: MaskSession, bundle: Bundle, source: Source, options: StreamOptions
 ) -> Generator[FrameMask, None, None]:
-    in_time = source.is_live or options.realtime
+    in_time = is_in_time(source, options)
     frames = source.frames
     if options.realtime and not source.is_live:
         if source.fps is None:
@@ -254,7 +259,7 @@ def _circumstances(
         "source": source.name,
         "source_fps": source.fps,
         "source_frames": source.expected,
-        "realtime": source.is_live or options.realtime,
+        "realtime": is_in_time(source, options),
     }
 
 
