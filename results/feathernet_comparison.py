@@ -1,15 +1,19 @@
 """Train FeatherNet-S and four networks of the papers on BUSI with its normal images, and compare.
 
 All learn by the recipe `feathernet_s` on the same duplicate-safe split; only FeatherNet has a
-presence head, and so a weight for it. What is finished is skipped, what was interrupted goes on:
+presence head, and so a weight for it. It learns twice: from the masks alone, and from masks and
+the four others of the same seed or fold, whose mean is its teacher. What is finished is skipped,
+what was interrupted goes on:
 
     python results/feathernet_comparison.py BUSI --work runs/feathernet           # small
     python results/feathernet_comparison.py BUSI --work runs/feathernet --folds   # for a GPU
 
+With --part seed_0 (or fold_0) only that part is run, so that several processes can share the work.
 Without a folder, the pages are made again from the committed tables of cases.
 """
 
 import argparse
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -36,8 +40,12 @@ from featherseg.train.run import load_run, run_segmenter
 
 OUT = Path(__file__).resolve().parent / "feathernet"
 LAYOUT = "busi"
-OURS = "feathernet_s"
-NETWORKS = (OURS, "simplified_unet", "lighter_unet_16", "alnet", "laednet_s")
+PLAIN = "feathernet_s"
+# Learns from the four of the papers, beside the masks.
+OURS = f"{PLAIN}_taught"
+TEACHERS = ("simplified_unet", "lighter_unet_16", "alnet", "laednet_s")
+NETWORKS = (OURS, PLAIN, *TEACHERS)
+_TEACHER = "papers"
 SCREENING_FILE, ABOUT_FILE = "screening.csv", "about.json"
 # What the interval of the paired difference in Dice may not fall below.
 MARGIN = -0.005
@@ -69,14 +77,25 @@ SCALES = {
 }
 
 
-def named_recipe(network: str, seed: int, scale: Scale) -> Recipe:
-    """The one recipe, for a network."""
-    weight = () if network == OURS else ("presence_weight=0",)
-    return load_recipe(OURS, (f"network={network}", f"seed={seed}", *weight, *scale.settings))
+def named_recipe(name: str, seed: int, scale: Scale, teachers: Sequence[str] = ()) -> Recipe:
+    """The one recipe, for a network of `NETWORKS`; `teachers` are the jobs that teach it."""
+    settings = [f"seed={seed}", *scale.settings]
+    if name == OURS:
+        # Predictions on plain images are made once and warped with the masks.
+        taught = {
+            "teachers": [{"name": _TEACHER, "runs": list(teachers)}],
+            "weights": [0.7],
+            "hard": 0.3,
+            "view": "original",
+        }
+        settings.append(f"distill={json.dumps(taught)}")
+    elif name != PLAIN:
+        settings += [f"network={name}", "presence_weight=0"]
+    return load_recipe(PLAIN, settings)
 
 
 def make_jobs(dataset: Dataset, work: Path, scale: Scale) -> dict[str, Job]:
-    """Every training by the folder of its results, seeds and folds first: all networks alike."""
+    """Every training by the folder of its results: seeds and folds in turn, teachers first."""
     path = work / f"split-{scale.name}.json"
     if not path.is_file():
         parts: dict[str, Any] = {"folds": scale.folds}
@@ -86,19 +105,23 @@ def make_jobs(dataset: Dataset, work: Path, scale: Scale) -> dict[str, Job]:
     jobs = {}
     for seed in scale.seeds:
         for fold in range(scale.folds) if scale.folds else (None,):
-            for network in NETWORKS:
-                part = f"seed_{seed}" if fold is None else f"fold_{fold}"
+            part = f"seed_{seed}" if fold is None else f"fold_{fold}"
+            taught_by = tuple(f"{scale.name}/{network}/{part}" for network in TEACHERS)
+            for network in (*TEACHERS, PLAIN, OURS):
                 name = f"{scale.name}/{network}/{part}"
-                recipe = named_recipe(network, seed, scale)
-                jobs[name] = Job(name, recipe, dataset.root, LAYOUT, path, fold)
+                recipe = named_recipe(network, seed, scale, taught_by)
+                teachers = {_TEACHER: taught_by} if network == OURS else {}
+                jobs[name] = Job(name, recipe, dataset.root, LAYOUT, path, fold, teachers)
     return jobs
 
 
-def run(data: Path, work: Path, scale: Scale) -> None:
-    """Train and score what is left, and keep the scores of what is finished."""
+def run(data: Path, work: Path, scale: Scale, parts: Sequence[str] = ()) -> None:
+    """Train and score what is left, of all `parts` or of some, and keep what is finished."""
     work.mkdir(parents=True, exist_ok=True)
     dataset = load_dataset(data, LAYOUT)
     jobs = make_jobs(dataset, work, scale)
+    if parts:
+        jobs = {name: job for name, job in jobs.items() if name.rsplit("/", 1)[-1] in parts}
     failures = run_grid(list(jobs.values()), work, SHOW)
     for name, job in jobs.items():
         if is_done(job, work) and not (OUT / name / ABOUT_FILE).is_file():
@@ -247,6 +270,7 @@ def page(compared: Mapping[str, Any], scale: Scale) -> str:
         scale.about,
         "Made by `python results/feathernet_comparison.py`. Normal images are part of training,",
         "validation and test; Dice is that of the images with a lesion, the mean over the seeds.",
+        f"`{OURS}` learned from the masks and from the mean of the four networks of the papers.",
         "",
         "| network | lesions | Dice | FeatherNet's less this | p (Holm) | not below -0.005 |",
         "|---|---:|---:|---|---:|---|",
@@ -318,9 +342,10 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", help="the BUSI folder")
     parser.add_argument("--work", type=Path, default=Path("runs/feathernet"))
     parser.add_argument("--folds", action="store_true", help="five folds at full size")
+    parser.add_argument("--part", action="append", default=[], help="only this seed or fold")
     given = parser.parse_args()
     if given.data:
-        run(given.data, given.work, SCALES["full" if given.folds else "small"])
+        run(given.data, given.work, SCALES["full" if given.folds else "small"], given.part)
     write_pages()
 
 

@@ -11,6 +11,7 @@ import PIL.Image
 import pytest
 
 from featherseg.case_table import Row, write_cases_csv
+from featherseg.datasets import load_dataset
 from featherseg.stats.paired import holm, mcnemar_p
 from tests.test_documents import script
 
@@ -79,12 +80,12 @@ def scored(made: ModuleType, shift: float, alarms: list[int]) -> Any:
 def test_differences_and_alarms_are_ours_against_each(made: ModuleType) -> None:
     found = made.compare(
         {
-            "feathernet_s": scored(made, 0.0, [0, 1]),
+            made.OURS: scored(made, 0.0, [0, 1]),
             "alnet": scored(made, 0.05, [0, *range(2, 12)]),
             "laednet_s": scored(made, -0.05, [0, 1, 2]),
         }
     )
-    assert found["feathernet_s"]["dice_versus"] is None
+    assert found[made.OURS]["dice_versus"] is None
     worse, better = (found[name]["dice_versus"] for name in ("alnet", "laednet_s"))
     assert worse["difference"] == pytest.approx(-0.05, abs=0.003)
     assert not worse["is_not_below_margin"]
@@ -99,7 +100,7 @@ def test_differences_and_alarms_are_ours_against_each(made: ModuleType) -> None:
 
 
 def test_the_page_names_what_was_not_run(made: ModuleType) -> None:
-    compared = made.compare({name: scored(made, 0.0, [0]) for name in ("feathernet_s", "alnet")})
+    compared = made.compare({name: scored(made, 0.0, [0]) for name in (made.OURS, "alnet")})
     page = made.page(compared, made.SCALES["small"])
     assert "| `laednet_s` | not run |" in page
     assert page.count("| `alnet` | 40 |") == 1
@@ -110,19 +111,36 @@ def test_networks_scored_on_different_images_are_refused(made: ModuleType) -> No
     other = scored(made, 0.0, [])
     fewer = dataclasses.replace(other, dice={"l0": 0.5})
     with pytest.raises(SystemExit, match="different images"):
-        made.compare({"feathernet_s": other, "alnet": fewer})
+        made.compare({made.OURS: other, "alnet": fewer})
 
 
 def test_all_learn_by_one_recipe(made: ModuleType) -> None:
     small = made.SCALES["small"]
-    recipes = {name: made.named_recipe(name, 1, small) for name in made.NETWORKS}
-    ours = recipes[made.OURS]
-    assert ours.presence_weight > 0
-    assert (ours.input_size, ours.epochs, ours.seed) == ((128, 128), 30, 1)
-    for name, recipe in recipes.items():
-        assert dataclasses.replace(ours, network=name, presence_weight=recipe.presence_weight) == (
-            recipe
+    recipes = {name: made.named_recipe(name, 1, small, ("one", "two")) for name in made.NETWORKS}
+    plain = recipes[made.PLAIN]
+    assert plain.presence_weight > 0
+    assert (plain.input_size, plain.epochs, plain.seed) == ((128, 128), 30, 1)
+    for name in made.TEACHERS:
+        assert dataclasses.replace(plain, network=name, presence_weight=0) == recipes[name]
+    taught = recipes[made.OURS]
+    assert taught.distill.teachers[0].runs == ("one", "two")
+    assert dataclasses.replace(taught, distill=None) == plain
+
+
+def test_a_part_is_taught_by_its_own_networks(made: ModuleType, tmp_path: Path) -> None:
+    full = made.SCALES["full"]
+    jobs = made.make_jobs(load_dataset(release(tmp_path / "BUSI", 10), "busi"), tmp_path, full)
+    taught = jobs[f"full/{made.OURS}/fold_3"]
+    (names,) = taught.teachers.values()
+    assert names == tuple(f"full/{name}/fold_3" for name in made.TEACHERS)
+    order = list(jobs)
+    for name in names:
+        assert (
+            (jobs[name].fold, jobs[name].split)
+            == (taught.fold, taught.split)
+            == (3, tmp_path / "split-full.json")
         )
+        assert order.index(name) < order.index(taught.name)
 
 
 def release(root: Path, count: int) -> Path:
@@ -154,12 +172,15 @@ def test_a_tiny_comparison_is_run_once_and_resumed(
         "Tiny.",
     )
     monkeypatch.setattr(made, "SCALES", {"small": tiny})
-    monkeypatch.setattr(made, "NETWORKS", ("feathernet_s", "simplified_unet"))
+    monkeypatch.setattr(made, "TEACHERS", ("simplified_unet",))
+    monkeypatch.setattr(made, "NETWORKS", (made.OURS, made.PLAIN, "simplified_unet"))
     data = release(tmp_path / "BUSI", 10)
+    made.run(data, tmp_path / "work", tiny, ("seed_7",))
+    assert not (tmp_path / "work" / "small").exists()
     made.run(data, tmp_path / "work", tiny)
     made.write_pages()
     out = tmp_path / "results"
-    about = out / "small" / "feathernet_s" / "seed_0" / "about.json"
+    about = out / "small" / made.OURS / "seed_0" / "about.json"
     chosen = json.loads(about.read_text())["screening"]
     assert set(chosen) == {"point", "dice_all", "sensitivity", "specificity"}
     first = {path: path.stat().st_mtime_ns for path in out.glob("small/**/*")}
