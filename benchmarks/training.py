@@ -8,14 +8,27 @@ train` does on this machine, on one fixed batch: channels last, and bf16 where i
 (`train.precision`). "loop with data" draws each batch from a packed set in memory and augments
 it with all that the recipe `simplified_unet` changes; what it takes more than "loop" is the
 price of the data, at most a tenth.
+
+    python benchmarks/training.py [NETWORK] --waiting [--beside 1] [--rounds 10] [--json]
+
+compares how OpenMP's threads wait for each other: one thread, and one for each core that spins
+(OMP_WAIT_POLICY=ACTIVE), sleeps (PASSIVE, which the command line sets), or does what OpenMP does
+unasked. The policy is read once, when torch is loaded: each contender is a fresh process, they
+take turns, and only steps of "loop" are timed. `--beside` keeps that many cores busy meanwhile.
 """
 
 import argparse
 import json
+import multiprocessing
+import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from itertools import count
 from typing import Any
 
@@ -37,6 +50,10 @@ _BASELINE = "eager f32"
 _LOOP = "loop"
 _WARM_UP = 2
 _SAMPLES = 32
+_POLICY = "OMP_WAIT_POLICY"
+_ONE_THREAD = "1 thread"
+# Fresh processes of each way of waiting.
+_PROCESSES = 3
 
 Step = Callable[[], None]
 Batch = tuple[Tensor, Tensor]
@@ -113,16 +130,18 @@ def seconds_a_step(runs: dict[str, Step], rounds: int) -> dict[str, list[float]]
     return times
 
 
-def summarize(times: dict[str, list[float]], batch_size: int) -> dict[str, dict[str, float]]:
-    """Median, least and most images/s, and the ratio to the baseline's median."""
+def summarize(
+    times: dict[str, list[float]], batch_size: int, baseline: str, ratio: str
+) -> dict[str, dict[str, float]]:
+    """Median, least and most images/s, and as `ratio` the one to the baseline's median."""
     rates = {name: [batch_size / each for each in seconds] for name, seconds in times.items()}
-    baseline = statistics.median(rates[_BASELINE])
+    usual = statistics.median(rates[baseline])
     return {
         name: {
             "images_per_s": round(statistics.median(each), 2),
             "least": round(min(each), 2),
             "most": round(max(each), 2),
-            "times_eager_f32": round(statistics.median(each) / baseline, 2),
+            ratio: round(statistics.median(each) / usual, 2),
         }
         for name, each in rates.items()
     }
@@ -134,16 +153,82 @@ def data_ratio(times: dict[str, list[float]]) -> float:
     return round(drawn / fixed, 3)
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A number of threads and how they wait for each other; None is as OpenMP likes."""
+
+    threads: int
+    policy: str | None
+
+
+def ways_of_waiting() -> dict[str, Waiting]:
+    cores = available_cores()
+    policies = {"ACTIVE": "ACTIVE", "PASSIVE": "PASSIVE", "no policy": None}
+    several = {f"{cores} threads, {name}": Waiting(cores, it) for name, it in policies.items()}
+    return {_ONE_THREAD: Waiting(1, None), **several}
+
+
+def seconds_by_waiting(
+    name: str, size: int, batch_size: int, rounds: int
+) -> dict[str, list[float]]:
+    """Seconds of the loop's steps, `rounds` from each of several fresh processes."""
+    times: dict[str, list[float]] = {way: [] for way in ways_of_waiting()}
+    for _ in range(_PROCESSES):
+        for way, waiting in ways_of_waiting().items():
+            with (
+                environment(waiting),
+                ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh,
+            ):
+                given = (name, size, batch_size, rounds, waiting.threads)
+                times[way] += fresh.submit(loop_seconds, *given).result()
+    return times
+
+
+def loop_seconds(name: str, size: int, batch_size: int, rounds: int, threads: int) -> list[float]:
+    """Seconds of the loop's steps on a fixed batch in this process."""
+    torch.set_num_threads(threads)
+    runs = contenders(name, size, batch_size)
+    loop = next(each for each in runs if each.startswith(_LOOP))
+    return seconds_a_step({loop: runs[loop]}, rounds)[loop]
+
+
+@contextmanager
+def environment(waiting: Waiting) -> Iterator[None]:
+    """What processes that are started meanwhile read when they load OpenMP."""
+    before = dict(os.environ)
+    os.environ["OMP_NUM_THREADS"] = str(waiting.threads)
+    os.environ.pop(_POLICY, None)
+    if waiting.policy is not None:
+        os.environ[_POLICY] = waiting.policy
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def busy_cores(count: int) -> Iterator[None]:
+    """So many processes that do nothing but count."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("network", nargs="?", default="simplified_unet")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--waiting", action="store_true")
+    parser.add_argument("--beside", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    torch.set_num_threads(available_cores())
-    times = seconds_a_step(contenders(given.network, given.size, given.batch), given.rounds)
     device = pick_device()
     report: dict[str, Any] = {
         "network": given.network,
@@ -153,30 +238,50 @@ def main() -> None:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "cpu": asdict(capabilities()),
         "torch": torch.__version__,
-        "results": summarize(times, given.batch),
-        "with_data_times_fixed_batch": data_ratio(times),
-        # Of the whole process, all contenders together.
-        "peak_memory_mb": peak_memory_mb(device),
+        "busy_cores": given.beside,
     }
+    asked = (given.network, given.size, given.batch)
+    with busy_cores(given.beside):
+        measure = waiting_results if given.waiting else results
+        report |= measure(*asked, given.rounds)
     print(json.dumps(report, indent=2) if given.json else as_text(report))
+
+
+def results(name: str, size: int, batch_size: int, rounds: int) -> dict[str, Any]:
+    """What the settings take, and the memory of all of them together."""
+    torch.set_num_threads(available_cores())
+    times = seconds_a_step(contenders(name, size, batch_size), rounds)
+    return {
+        "results": summarize(times, batch_size, _BASELINE, "times_eager_f32"),
+        "with_data_times_fixed_batch": data_ratio(times),
+        "peak_memory_mb": peak_memory_mb(pick_device()),
+    }
+
+
+def waiting_results(name: str, size: int, batch_size: int, rounds: int) -> dict[str, Any]:
+    """What the ways of waiting take."""
+    times = seconds_by_waiting(name, size, batch_size, rounds)
+    return {"results": summarize(times, batch_size, _ONE_THREAD, "times_one_thread")}
 
 
 def as_text(report: dict[str, Any]) -> str:
     size = report["size_px"]
     lines = [
         f"{report['network']}, {size}x{size}, batch {report['batch']}, on {report['device']}",
-        f"processor: {report['cpu']}",
+        f"processor: {report['cpu']}; {report['busy_cores']} other core(s) kept busy",
     ]
     for name, row in report["results"].items():
+        ratio = next(key for key in row if key.startswith("times_"))
         spread = f"{row['least']:.1f} to {row['most']:.1f}"
         lines.append(
             f"{name:32s} {row['images_per_s']:7.1f} images/s ({spread}), "
-            f"{row['times_eager_f32']:.2f} times eager f32"
+            f"{row[ratio]:.2f} {ratio.replace('_', ' ')}"
         )
-    lines.append(
-        f"a step with its data takes {report['with_data_times_fixed_batch']:.2f} times one on a "
-        f"fixed batch; peak memory {report['peak_memory_mb']:.0f} MB"
-    )
+    if "peak_memory_mb" in report:
+        lines.append(
+            f"a step with its data takes {report['with_data_times_fixed_batch']:.2f} times one on "
+            f"a fixed batch; peak memory {report['peak_memory_mb']:.0f} MB"
+        )
     return "\n".join(lines)
 
 
