@@ -14,6 +14,7 @@ from featherseg.postprocess import (
     class_probabilities,
     foreground,
     kept_components,
+    label_parts,
     label_pixels,
     postprocess,
     resize_maps,
@@ -110,6 +111,31 @@ def test_no_parts_and_equal_parts() -> None:
     np.testing.assert_array_equal(kept, [False, True, False])
     empty = np.zeros((4, 4), np.uint8)
     np.testing.assert_array_equal(select_components(empty, largest), empty)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    mask=arrays.arrays(
+        np.uint8,
+        st.tuples(st.integers(1, 10), st.integers(1, 10)),
+        elements=st.sampled_from([0, 0, 0, 1, 3]),
+    )
+)
+def test_label_parts_are_the_tight_boxes_of_each_label(mask: Mask) -> None:
+    found = list(label_parts(mask))
+    assert [label for label, _, _ in found] == sorted(set(mask[mask > 0].tolist()))
+    for label, part, window in found:
+        places = np.argwhere(mask == label)
+        low, high = places.min(axis=0), places.max(axis=0) + 1
+        assert window == (slice(low[0], high[0]), slice(low[1], high[1]))
+        assert part.dtype == np.uint8
+        np.testing.assert_array_equal(part, mask[window] == label)
+
+
+def test_what_drops_nothing_gives_the_same_mask() -> None:
+    mask = np.array([[1, 1, 0, 2], [0, 0, 0, 2]], np.uint8)
+    assert select_components(mask, OperatingPoint(components="largest")) is mask
+    assert select_components(mask, OperatingPoint(smallest_area=0.2)) is mask
 
 
 def test_nothing_to_drop_gives_the_same_mask() -> None:

@@ -11,7 +11,14 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from featherseg.ellipse import Ellipse, fit_ellipse
-from featherseg.shape import boundary_points, largest_part, perimeter, shape_of, without_holes
+from featherseg.shape import (
+    boundary_points,
+    components,
+    largest_part,
+    perimeter,
+    shape_of,
+    without_holes,
+)
 
 Part = NDArray[np.bool_]
 SPACINGS = [(1.0, 1.0), (1.0, 1.2), (0.3, 0.1), (0.1, 0.25)]
@@ -176,3 +183,26 @@ def test_every_shape_has_sane_values(mask: Part, spacing: tuple[float, float]) -
     assert len(boundary_points(padded)) == corners
     hull = cv2.convexHull(np.argwhere(padded).astype(np.float32))
     assert shape.perimeter >= 0.8 * cv2.arcLength(hull, True) * min(spacing)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    part=arrays.arrays(
+        np.uint8,
+        st.tuples(st.integers(1, 9), st.integers(1, 9)),
+        elements=st.sampled_from([0, 0, 1]),
+    )
+)
+def test_components_are_those_of_the_slower_call_with_statistics(part: NDArray[np.uint8]) -> None:
+    numbered, areas = components(part)
+    _, expected, statistics, _ = cv2.connectedComponentsWithStats(part, connectivity=8)
+    np.testing.assert_array_equal(numbered, expected)
+    np.testing.assert_array_equal(areas[1:], statistics[1:, cv2.CC_STAT_AREA])
+    assert areas.sum() == part.size
+
+
+def test_components_of_full_and_empty_parts() -> None:
+    for value, expected in ((0, [6]), (1, [0, 6])):
+        numbered, areas = components(np.full((2, 3), value, np.uint8))
+        assert (numbered == value).all()
+        assert areas.tolist() == expected

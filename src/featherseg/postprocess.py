@@ -4,6 +4,7 @@ The order is the Lighter U-net paper's: probabilities are brought to the image's
 thresholded; small parts and, if asked, all but the largest part of each label are removed.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherseg.preprocess import Geometry
+from featherseg.shape import components
 from featherseg.types import Floats, Mask
+
+Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -94,28 +98,35 @@ def label_pixels(probabilities: Floats, threshold: float) -> Mask:
 
 
 def select_components(mask: Mask, point: OperatingPoint) -> Mask:
-    """Drop parts of each label that `point` does not keep; the input is not changed."""
+    """Drop parts of each label that `point` does not keep; the input is not changed.
+
+    Where nothing is dropped, it is what is given back.
+    """
     if point.smallest_area == 0.0 and point.components == "all":
         return mask
-    kept = np.zeros_like(mask)
-    for label in range(1, int(mask.max(initial=0)) + 1):
-        part = (mask == label).view(np.uint8)
-        left, top, width, height = cv2.boundingRect(part)
-        if width:
-            window = slice(top, top + height), slice(left, left + width)
-            kept[window][_kept_parts(part[window], mask.size, point)] = label
+    kept = mask
+    for _, part, window in label_parts(mask):
+        numbered, areas = components(part)
+        wanted = kept_components(areas[1:], mask.size, point)
+        if not wanted.all():
+            kept = mask.copy() if kept is mask else kept
+            kept[window][np.concatenate(([False], ~wanted))[numbered]] = 0
     return kept
 
 
-def _kept_parts(part: Mask, image_px: int, point: OperatingPoint) -> NDArray[np.bool_]:
-    """Boolean (h, w): the connected components of a window of 0 and 1 that `point` keeps."""
-    _, numbered, statistics, _ = cv2.connectedComponentsWithStats(part, connectivity=8)
-    wanted = kept_components(
-        np.asarray(statistics[1:, cv2.CC_STAT_AREA], np.int64), image_px, point
-    )
-    if wanted.all():
-        return part.view(np.bool_)
-    return np.asarray(np.concatenate(([False], wanted))[numbered], np.bool_)
+def label_parts(mask: Mask) -> Iterator[tuple[int, Mask, Window]]:
+    """Each label that occurs in uint8 (H, W), and where: its pixels as 0 and 1 in their box.
+
+    Only the box of what is not background is gone through, since most of a mask is background.
+    """
+    left, top, width, height = cv2.boundingRect(mask)
+    found = mask[top : top + height, left : left + width]
+    for label in range(1, int(found.max(initial=0)) + 1):
+        part = (found == label).view(np.uint8)
+        x, y, width, height = cv2.boundingRect(part)
+        if width:
+            window = slice(top + y, top + y + height), slice(left + x, left + x + width)
+            yield label, np.ascontiguousarray(part[y : y + height, x : x + width]), window
 
 
 def kept_components(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherseg.ellipse import Ellipse, fit_ellipse
+from featherseg.types import Mask
 
 Part = NDArray[np.bool_]
 Spacing = tuple[float, float]
@@ -46,12 +47,22 @@ class Shape:
     ellipse: Ellipse | None
 
 
+def components(part: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The connected parts (8-neighborhood) of 0 and 1, uint8 (H, W): numbers 1, 2, ... and areas.
+
+    The numbers are (H, W), 0 the background; ``areas[n]`` is how many pixels have n.
+    """
+    count, numbered = cv2.connectedComponents(part, connectivity=8)
+    # One part is what most masks are; its area needs no pass over the numbers.
+    ones = cv2.countNonZero(part)
+    areas = [part.size - ones, ones] if count == 2 else np.bincount(numbered.ravel())
+    return np.asarray(numbered, np.int32), np.asarray(areas, np.int64)
+
+
 def largest_part(mask: Part) -> Part:
     """The largest connected part (8-neighborhood) of a mask that is not empty, bool (H, W)."""
-    _, numbered, statistics, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=8
-    )
-    return np.asarray(numbered == 1 + int(statistics[1:, cv2.CC_STAT_AREA].argmax()), np.bool_)
+    numbered, areas = components(mask.view(np.uint8))
+    return np.asarray(numbered == 1 + int(areas[1:].argmax()), np.bool_)
 
 
 def without_holes(part: Part) -> tuple[Part, NDArray[np.int32]]:

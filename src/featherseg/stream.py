@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from featherseg.images.video import Frame
 from featherseg.measure import Spacing, axes
@@ -21,7 +20,7 @@ from featherseg.postprocess import OperatingPoint, select_components
 from featherseg.preprocess import Preprocessing, fit_mask, fit_pixels
 from featherseg.runtime import MaskSession
 from featherseg.runtime.pipeline import DEPTH, masks_in_order
-from featherseg.shape import without_holes
+from featherseg.shape import largest_part, without_holes
 from featherseg.types import Mask, Pixels
 
 _MS = 1000.0
@@ -89,11 +88,17 @@ def majority(masks: Sequence[Mask]) -> Mask:
     these give it, of equals the lowest.
     """
     highest = max(int(mask.max(initial=0)) for mask in masks)
-    votes = [_votes(masks, label) for label in range(1, highest + 1)]
-    if not votes:
-        return np.zeros_like(masks[0])
-    found = 2 * np.sum(votes, axis=0) > len(masks)
-    return np.asarray(np.where(found, np.argmax(votes, axis=0) + 1, 0), np.uint8)
+    voted = np.zeros(masks[0].shape, np.uint8)
+    most, all_votes = np.zeros(voted.shape, np.uint16), np.zeros(voted.shape, np.uint16)
+    for label in range(1, highest + 1):
+        votes = np.zeros_like(most)
+        for mask in masks:
+            votes += mask == label
+        np.copyto(voted, np.uint8(label), where=votes > most)
+        np.maximum(most, votes, out=most)
+        all_votes += votes
+    voted *= all_votes > len(masks) // 2
+    return voted
 
 
 def lag(smooth: int) -> int:
@@ -117,14 +122,10 @@ def extent(part: Mask, spacing: Spacing = (1.0, 1.0)) -> tuple[int, float | None
     if not width:
         return 0, None, None
     box = part[y : y + height, x : x + width]
-    _, numbered, statistics, _ = cv2.connectedComponentsWithStats(box, connectivity=8)
-    areas = statistics[1:, cv2.CC_STAT_AREA]
-    largest = 1 + int(areas.argmax())
-    left, top, width, height, _ = statistics[largest].tolist()
-    _, outline = without_holes(numbered[top : top + height, left : left + width] == largest)
-    placed = np.add(outline, (y + top, x + left), dtype=np.int32)
+    _, outline = without_holes(largest_part(box.view(np.bool_)))
+    placed = np.add(outline, (y, x), dtype=np.int32)
     hull = cv2.convexHull(placed).reshape(-1, 2).astype(np.float64)
-    return int(areas.sum()), *axes(hull, spacing)
+    return cv2.countNonZero(box), *axes(hull, spacing)
 
 
 def latest(frames: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
@@ -182,7 +183,3 @@ def paced(frames: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
             if wait_s > 0:
                 time.sleep(wait_s)
             yield replace(frame, read_s=time.perf_counter())
-
-
-def _votes(masks: Iterable[Mask], label: int) -> NDArray[np.int64]:
-    return np.asarray(np.sum([mask == label for mask in masks], axis=0), np.int64)
