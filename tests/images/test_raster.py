@@ -1,6 +1,8 @@
 """Reading image files: every mode, and everything that must be refused."""
 
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -229,3 +231,18 @@ def test_written_png_files_are_read_back_equal(tmp_path: Path, shape: tuple[int,
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     raster.write_png(tmp_path / "new" / "a.png", pixels)
     assert np.array_equal(raster.read_image(tmp_path / "new" / "a.png").pixels, pixels)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "pgm"])
+def test_common_images_are_read_without_loading_every_reader(tmp_path: Path, suffix: str) -> None:
+    path = saved(tmp_path / f"a.{suffix}", PIL.Image.fromarray(GRAY))
+    program = (
+        "import sys; from featherseg.images import read_image; read_image(sys.argv[1]); "
+        "print(*(name for name in sys.modules if name.startswith('PIL.')))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
+    )
+    loaded = set(ended.stdout.split())
+    assert "PIL.PngImagePlugin" in loaded
+    assert loaded.isdisjoint({"PIL.PdfImagePlugin", "PIL.TiffImagePlugin", "PIL.WebPImagePlugin"})

@@ -16,12 +16,19 @@ import cv2
 import numpy as np
 import PIL.Image
 
+# Pillow loads the readers of all formats it knows, a fifth of the time to a first mask, when one
+# that it is asked to try is not loaded yet.
+import PIL.JpegImagePlugin
+import PIL.PngImagePlugin
+import PIL.PpmImagePlugin
+
 from featherseg.errors import ImageError
 from featherseg.storage import write_bytes
 from featherseg.types import Image, Mask, Pixels
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"})
-FORMATS = ("PNG", "JPEG", "TIFF", "PPM")
+# TIFF last: its reader is loaded when nothing else fits.
+FORMATS = ("PNG", "JPEG", "PPM", "TIFF")
 # 100 megapixels decode to 300 MB of RGB; medical frames and photographs stay far below.
 MAX_PIXELS = 100_000_000
 # A network's receptive field and every resize need at least this many pixels a side.
