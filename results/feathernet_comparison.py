@@ -2,13 +2,14 @@
 
 All learn by the recipe `feathernet_s` on the same duplicate-safe split; only FeatherNet has a
 presence head, and so a weight for it. It learns twice: from the masks alone, and from masks and
-the four others of the same seed or fold, whose mean is its teacher. What is finished is skipped,
-what was interrupted goes on:
+three of the others, trained on the same seed or fold, whose mean is its teacher. What is finished
+is skipped, what was interrupted goes on:
 
     python results/feathernet_comparison.py BUSI --work runs/feathernet           # small
     python results/feathernet_comparison.py BUSI --work runs/feathernet --folds   # for a GPU
 
-With --part seed_0 (or fold_0) only that part is run, so that several processes can share the work.
+With --part seed_0 or --part alnet/fold_2 only that part is run, so that several processes can
+share the work.
 Without a folder, the pages are made again from the committed tables of cases.
 """
 
@@ -25,7 +26,7 @@ from featherseg.case_table import Row, read_cases_csv, write_cases_csv
 from featherseg.datasets import Dataset, load_dataset
 from featherseg.duplicates import find_duplicates
 from featherseg.evaluation import evaluate
-from featherseg.grid import Job, Show, is_done, run_folder, run_grid
+from featherseg.grid import Job, is_done, run_folder, run_grid
 from featherseg.grid.job import packed_once
 from featherseg.operating_point import choose_operating_point, choose_screening_point
 from featherseg.report.scores import CASES_FILE
@@ -37,14 +38,17 @@ from featherseg.summary.table import CORE_METRICS
 from featherseg.train.outcome import predict
 from featherseg.train.recipe import Recipe, as_values, load_recipe
 from featherseg.train.run import load_run, run_segmenter
+from featherseg.train.show import Show
 
 OUT = Path(__file__).resolve().parent / "feathernet"
 LAYOUT = "busi"
 PLAIN = "feathernet_s"
-# Learns from the four of the papers, beside the masks.
+# Learns from networks of the papers, beside the masks.
 OURS = f"{PLAIN}_taught"
-TEACHERS = ("simplified_unet", "lighter_unet_16", "alnet", "laednet_s")
-NETWORKS = (OURS, PLAIN, *TEACHERS)
+TEACHERS = ("simplified_unet", "alnet", "laednet_s")
+# In the order of training; the last takes longest, and nobody waits for it.
+NETWORKS = (*TEACHERS, PLAIN, OURS, "lighter_unet_16")
+_ROWS = (OURS, PLAIN, *(name for name in NETWORKS if name not in (OURS, PLAIN)))
 _TEACHER = "papers"
 SCREENING_FILE, ABOUT_FILE = "screening.csv", "about.json"
 # What the interval of the paired difference in Dice may not fall below.
@@ -107,7 +111,7 @@ def make_jobs(dataset: Dataset, work: Path, scale: Scale) -> dict[str, Job]:
         for fold in range(scale.folds) if scale.folds else (None,):
             part = f"seed_{seed}" if fold is None else f"fold_{fold}"
             taught_by = tuple(f"{scale.name}/{network}/{part}" for network in TEACHERS)
-            for network in (*TEACHERS, PLAIN, OURS):
+            for network in NETWORKS:
                 name = f"{scale.name}/{network}/{part}"
                 recipe = named_recipe(network, seed, scale, taught_by)
                 teachers = {_TEACHER: taught_by} if network == OURS else {}
@@ -121,7 +125,7 @@ def run(data: Path, work: Path, scale: Scale, parts: Sequence[str] = ()) -> None
     dataset = load_dataset(data, LAYOUT)
     jobs = make_jobs(dataset, work, scale)
     if parts:
-        jobs = {name: job for name, job in jobs.items() if name.rsplit("/", 1)[-1] in parts}
+        jobs = {name: job for name, job in jobs.items() if name.endswith(tuple(parts))}
     failures = run_grid(list(jobs.values()), work, SHOW)
     for name, job in jobs.items():
         if is_done(job, work) and not (OUT / name / ABOUT_FILE).is_file():
@@ -163,7 +167,7 @@ def screen(
 
 @dataclass(frozen=True)
 class Scored:
-    """One network's answers, over all its seeds or folds.
+    """One network's answers, over all its seeds or folds, of which there are ``trainings``.
 
     ``dice`` and ``groups`` are of the images with a lesion, Dice the mean over the seeds;
     ``seen`` and ``alarms`` say of each image with and without a lesion in which share of the
@@ -174,6 +178,7 @@ class Scored:
     groups: Mapping[str, str]
     seen: Mapping[str, float]
     alarms: Mapping[str, float]
+    trainings: int
 
 
 def read_scored(folder: Path) -> Scored | None:
@@ -191,7 +196,7 @@ def read_scored(folder: Path) -> Scored | None:
                 groups[case] = group
         for case, scores, _ in _cases(part / SCREENING_FILE):
             found[scores["area_true"] > 0][case].append(float(scores["area_found"] > 0))
-    return Scored(_means(dice), groups, _means(found[True]), _means(found[False]))
+    return Scored(_means(dice), groups, _means(found[True]), _means(found[False]), len(parts))
 
 
 def _cases(path: Path) -> list[tuple[str, dict[str, float], str]]:
@@ -220,6 +225,7 @@ def compare(scored: Mapping[str, Scored]) -> dict[str, Any]:
             each["p_holm"] = p
     return {
         name: {
+            "trainings": each.trainings,
             "lesions": len(each.dice),
             "dice_lesion": fmean(each.dice.values()),
             "normals": len(each.alarms),
@@ -270,29 +276,32 @@ def page(compared: Mapping[str, Any], scale: Scale) -> str:
         scale.about,
         "Made by `python results/feathernet_comparison.py`. Normal images are part of training,",
         "validation and test; Dice is that of the images with a lesion, the mean over the seeds.",
-        f"`{OURS}` learned from the masks and from the mean of the four networks of the papers.",
+        f"`{OURS}` learned from the masks and from the mean of "
+        f"{', '.join(f'`{name}`' for name in TEACHERS)}.",
         "",
-        "| network | lesions | Dice | FeatherNet's less this | p (Holm) | not below -0.005 |",
-        "|---|---:|---:|---|---:|---|",
-        *(_accuracy_row(name, compared.get(name)) for name in NETWORKS),
+        f"| network | trainings | lesions | Dice | `{OURS}` less this | p (Holm) "
+        "| not below -0.005 |",
+        "|---|---:|---:|---:|---|---:|---|",
+        *(_accuracy_row(name, compared.get(name)) for name in _ROWS),
         "",
         "At the point that the validation images choose for the fewest false alarms at a",
         "sensitivity of at least 0.95 there. An image counts once for McNemar's test, by what most",
         "of its seeds say.",
         "",
         "| network | sensitivity | normal images | false alarms | only this one's "
-        "| only FeatherNet's | p (Holm) |",
+        f"| only `{OURS}`'s | p (Holm) |",
         "|---|---:|---:|---|---:|---:|---:|",
-        *(_alarms_row(name, compared.get(name)) for name in NETWORKS),
+        *(_alarms_row(name, compared.get(name)) for name in _ROWS),
     ]
     return "\n".join(lines) + "\n"
 
 
 def _accuracy_row(name: str, each: Mapping[str, Any] | None) -> str:
     if each is None:
-        return f"| `{name}` | not run | | | | |"
+        return f"| `{name}` | not run | | | | | |"
     versus = each["dice_versus"]
-    cells = [f"`{name}`", str(each["lesions"]), f"{each['dice_lesion']:.3f}"]
+    counts = [str(each["trainings"]), str(each["lesions"])]
+    cells = [f"`{name}`", *counts, f"{each['dice_lesion']:.3f}"]
     if versus is None:
         return f"| {' | '.join([*cells, '', '', ''])} |"
     low, high = versus["low"], versus["high"]
@@ -342,7 +351,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", help="the BUSI folder")
     parser.add_argument("--work", type=Path, default=Path("runs/feathernet"))
     parser.add_argument("--folds", action="store_true", help="five folds at full size")
-    parser.add_argument("--part", action="append", default=[], help="only this seed or fold")
+    parser.add_argument("--part", action="append", default=[], help="only this, as seed_0 or alnet/fold_2")
     given = parser.parse_args()
     if given.data:
         run(given.data, given.work, SCALES["full" if given.folds else "small"], given.part)
