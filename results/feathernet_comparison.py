@@ -351,7 +351,9 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", help="the BUSI folder")
     parser.add_argument("--work", type=Path, default=Path("runs/feathernet"))
     parser.add_argument("--folds", action="store_true", help="five folds at full size")
-    parser.add_argument("--part", action="append", default=[], help="only this, as seed_0 or alnet/fold_2")
+    parser.add_argument(
+        "--part", action="append", default=[], help="only this, as seed_0 or alnet/fold_2"
+    )
     given = parser.parse_args()
     if given.data:
         run(given.data, given.work, SCALES["full" if given.folds else "small"], given.part)
