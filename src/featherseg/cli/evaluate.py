@@ -1,6 +1,5 @@
 """`featherseg evaluate`: honest scores of a run or a bundle."""
 
-from collections import Counter
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -89,6 +88,7 @@ def evaluate(
     from featherseg.evaluation import Scoring
     from featherseg.evaluation import evaluate as evaluate_cases
     from featherseg.report.scores import write_scores
+    from featherseg.splits import grouped
 
     refuse_occupied(out, overwrite)
     dataset = load_dataset(data, layout)
@@ -96,7 +96,7 @@ def evaluate(
     opened = open_model(model, flips.value if flips else None)
     chosen = _chosen_split(opened, dataset, subset, split)
     if chosen is not None:
-        dataset = _grouped(dataset, chosen)
+        dataset = grouped(dataset, chosen)
     case_ids = _case_ids(opened, chosen, subset, fold)
     total = len(dataset.cases) if case_ids is None else len(case_ids)
     evaluation = evaluate_cases(
@@ -181,25 +181,17 @@ def _case_ids(
     return ids_of(split, subset.value, model.fold if fold is None else fold)
 
 
-def _grouped(dataset: "Dataset", split: "Split") -> "Dataset":
-    """The data set with the split's groups, which also hold duplicates together."""
-    groups = split.groups
-    cases = tuple(replace(case, group=groups.get(case.id, case.group)) for case in dataset.cases)
-    return replace(dataset, cases=cases)
-
-
 def _stamp(model: "Model", dataset: "Dataset", split: "Split | None", subset: Subset) -> "Stamp":
     from featherseg.datasets import images_sha256
-    from featherseg.summary import Stamp
+    from featherseg.summary import stamp_of
 
     images = images_sha256(dataset)
     external = images != model.images_sha256
-    return Stamp(
+    return stamp_of(
+        split,
         subset=subset.value,
-        external=external,
-        protocol=split.protocol if split else None,
-        split_sha256=split.sha256 if split else None,
         images_sha256=images,
+        external=external,
         chosen_on=f"{model.chosen_on} of other data" if external else model.chosen_on,
         model={
             "id": model.segmenter.model_id,
@@ -210,5 +202,4 @@ def _stamp(model: "Model", dataset: "Dataset", split: "Split | None", subset: Su
             "recipe_sha256": model.recipe_sha256,
             **({"flips": model.flips} if model.flips else {}),
         },
-        excluded=dict(Counter((split.excluded or {}).values())) if split else None,
     )

@@ -138,9 +138,7 @@ def _parted(
     dataset: "Dataset", path: Path | None, fold: int | None
 ) -> tuple["Dataset", dict[str, tuple[str, ...]] | None]:
     """The data set with the split's groups, and the case ids of each subset."""
-    from dataclasses import replace
-
-    from featherseg.splits import SUBSETS, check_split, load_split, subset
+    from featherseg.splits import SUBSETS, check_split, grouped, load_split, subset
 
     if path is None:
         if fold is not None:
@@ -148,6 +146,4 @@ def _parted(
         return dataset, None
     split: Split = load_split(path)
     check_split(split, dataset)
-    groups = split.groups
-    cases = tuple(replace(case, group=groups.get(case.id, case.group)) for case in dataset.cases)
-    return replace(dataset, cases=cases), {n: subset(split, n, fold) for n in SUBSETS}
+    return grouped(dataset, split), {n: subset(split, n, fold) for n in SUBSETS}

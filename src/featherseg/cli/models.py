@@ -8,8 +8,7 @@ from typing import Any
 from featherseg.errors import FeatherSegError
 from featherseg.runtime.flips import Flips
 from featherseg.segment import Segmenter, with_flips
-from featherseg.storage import sha256_file
-from featherseg.train.files import BEST, LOG_FILE, RUN_FILE, SPLIT_FILE
+from featherseg.train.files import LOG_FILE, RUN_FILE, SPLIT_FILE
 from featherseg.types import FROM_SCRATCH
 
 
@@ -88,21 +87,20 @@ def _open_bundle(path: Path) -> Model:
 
 
 def _open_run(path: Path) -> Model:
-    from featherseg.datasets.layout import load_json
     from featherseg.extras import require
 
     require("train")
-    from featherseg.train.run import run_segmenter
+    from featherseg.train.run import load_run, segmenter_of
 
-    segmenter = run_segmenter(path)
-    about: dict[str, Any] = load_json(path / RUN_FILE)
+    run = load_run(path)
+    about = run.content
     split = path / SPLIT_FILE
     return Model(
-        segmenter=segmenter,
+        segmenter=segmenter_of(run),
         kind="run",
         network=about["network"]["name"],
         weights=about.get("initial_weights", FROM_SCRATCH),
-        checkpoint_sha256=sha256_file(path / BEST),
+        checkpoint_sha256=run.checkpoint_sha256,
         recipe_sha256=about["recipe_sha256"],
         images_sha256=about["images_sha256"],
         split_sha256=about["split_sha256"],

@@ -145,6 +145,13 @@ def is_intact(split: Split) -> bool:
     return sha256_json(_content(split)) == split.sha256
 
 
+def grouped(dataset: Dataset, split: Split) -> Dataset:
+    """The data set with the split's groups, which also hold duplicates together."""
+    groups = split.groups
+    cases = tuple(replace(case, group=groups.get(case.id, case.group)) for case in dataset.cases)
+    return replace(dataset, cases=cases)
+
+
 def subset(split: Split, name: str, fold: int | None = None) -> tuple[str, ...]:
     """The case ids of "train", "validation" or "test".
 

@@ -6,6 +6,7 @@ docs/evaluation.md.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from featherseg.case_table import Row, cases_csv, read_cases_csv
 from featherseg.errors import DataError
 from featherseg.metrics import EMPTY_MASK_RULE
+from featherseg.splits import Split
 from featherseg.storage import sha256_bytes
 from featherseg.summary.averages import AVERAGES, PART_AVERAGES, figures, known_averages
 from featherseg.summary.baselines import all_empty
@@ -28,6 +30,7 @@ __all__ = [
     "WORST_CASES",
     "Stamp",
     "stamp_beside",
+    "stamp_of",
     "summarize",
     "summarize_cases",
 ]
@@ -61,6 +64,28 @@ class Stamp:
                 "the test subset chose this model's epoch or operating point: its scores are no "
                 "test; choose on validation, or score the images as --subset all"
             )
+
+
+def stamp_of(
+    split: Split | None,
+    *,
+    subset: str,
+    images_sha256: str,
+    external: bool,
+    chosen_on: str,
+    model: Mapping[str, str],
+) -> Stamp:
+    """The stamp of a model's scores on the images of a split, or of data without one."""
+    return Stamp(
+        subset=subset,
+        external=external,
+        protocol=split.protocol if split else None,
+        split_sha256=split.sha256 if split else None,
+        images_sha256=images_sha256,
+        chosen_on=chosen_on,
+        model=model,
+        excluded=dict(Counter((split.excluded or {}).values())) if split else None,
+    )
 
 
 def summarize(rows: Sequence[Row], stamp: Stamp) -> dict[str, Any]:

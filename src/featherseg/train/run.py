@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,11 @@ class Run:
     recipe: Recipe
     network: nn.Module
     content: dict[str, Any]
+
+    @cached_property
+    def checkpoint_sha256(self) -> str:
+        """The SHA-256 of the best weights' file."""
+        return sha256_file(self.folder / BEST)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -88,13 +94,17 @@ def load_run(path: str | Path) -> Run:
 
 def run_segmenter(path: str | Path) -> Segmenter:
     """A segmenter that runs a finished run's best weights with torch."""
-    run = load_run(path)
+    return segmenter_of(load_run(path))
+
+
+def segmenter_of(run: Run) -> Segmenter:
+    """A segmenter that runs a run's network with torch."""
     return Segmenter(
         session=TorchSession(run.network),
         preprocessing=run.preprocessing,
         operating_point=run.operating_point,
         labels=tuple(run.content["labels"]),
-        model_id=sha256_file(run.folder / BEST)[:_ID_DIGITS],
+        model_id=run.checkpoint_sha256[:_ID_DIGITS],
         reference=run.content.get("statistics", {}),
     )
 
@@ -113,6 +123,8 @@ def read_run(folder: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+    if not isinstance(content, dict):
+        raise RunError(f"{path}: expected a finished run, found something else; train it again")
+    if content.get("schema") != SCHEMA:
         raise RunError(f"{path}: expected a run of schema {SCHEMA}; train it again")
     return content
