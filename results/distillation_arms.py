@@ -22,7 +22,7 @@ from featherseg.distillation import (
     arms_markdown,
     compare_arms,
 )
-from featherseg.grid import Job, Show, run_grid
+from featherseg.grid import Job, run_grid
 from featherseg.report.scores import CASES_FILE, SUMMARY_FILE
 from featherseg.reproduce.plan import SPLITS, addressed, row_recipe
 from featherseg.reproduce.scale import SCALES
@@ -36,6 +36,7 @@ from featherseg.reproduce.tables import TABLES
 from featherseg.storage import write_json, write_text
 from featherseg.summary import summarize_cases
 from featherseg.summary.table import CORE_METRICS
+from featherseg.train.show import Show
 
 OUT = Path(__file__).resolve().parent / "distillation_arms"
 TITLE = "Arms of a distillation: LightBTSeg's student on BUSI, small scale"

@@ -21,13 +21,13 @@ from featherseg.duplicates import find_duplicates
 from featherseg.errors import DataError, RecipeError, RunError
 from featherseg.evaluation import evaluate
 from featherseg.export import export_bundle, torch_logits
-from featherseg.grid.job import SILENT, Show
 from featherseg.operating_point import choose_operating_point
 from featherseg.preprocess import normalize
 from featherseg.splits import make_split, save_split, subset
-from featherseg.train.loop import Tick
 from featherseg.train.recipe import load_recipe
 from featherseg.train.run import load_run, run_segmenter
+from featherseg.train.show import SILENT, Show
+from featherseg.train.training import Tick
 from tests.conftest import Cli
 
 SETTINGS = ("input_size=32", "network_options.width=2", "epochs=1", "batch_size=4", "lr=0.01")

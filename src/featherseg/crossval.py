@@ -5,7 +5,6 @@ images together and, if asked for, `final`: a run trained on all images. Its ope
 chosen on what the folds' networks found in images that they had not seen.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from featherseg.datasets import Dataset, load_dataset
 from featherseg.datasets.layout import load_json
 from featherseg.datasets.pack import Packed
 from featherseg.errors import DataError, RecipeError, RunError
-from featherseg.grid.job import SILENT, Job, Show, packed_once, run_folder
+from featherseg.grid.job import Job, packed_once, run_folder
 from featherseg.grid.run import run_grid
 from featherseg.grid.teachers import with_teachers
 from featherseg.operating_point import choose_operating_point
@@ -31,14 +30,16 @@ from featherseg.runtime.masks import Answer
 from featherseg.segment import Segmenter
 from featherseg.splits import Split, check_split, load_split, save_split, subset
 from featherseg.storage import locked, sha256_json, write_json, write_text
-from featherseg.summary import Stamp, summarize
+from featherseg.summary import Stamp, stamp_of, summarize
 from featherseg.train.files import RECIPE_FILE, RUN_FILE, SPLIT_FILE
-from featherseg.train.loop import check_folder, fit
+from featherseg.train.folder import check_folder
+from featherseg.train.loop import fit
 from featherseg.train.outcome import predict
 from featherseg.train.precision import pick_device
 from featherseg.train.recipe import Recipe, to_yaml
 from featherseg.train.run import load_run, run_segmenter
 from featherseg.train.sections import Plateau
+from featherseg.train.show import SILENT, Show
 from featherseg.types import Mask
 
 FINAL = "final"
@@ -202,12 +203,11 @@ def _pool(made: CrossValidation, dataset: Dataset) -> dict[str, Any]:
 def _stamp(made: CrossValidation, folds: Sequence[Mapping[str, Any]]) -> Stamp:
     models = [fold["model"] for fold in folds]
     joined = sha256_json([model["checkpoint_sha256"] for model in models])
-    return Stamp(
+    return stamp_of(
+        made.split,
         subset="test",
-        external=False,
-        protocol=made.split.protocol,
-        split_sha256=made.split.sha256,
         images_sha256=made.split.images_sha256,
+        external=False,
         chosen_on=folds[0]["chosen_on"],
         model={
             **{name: models[0][name] for name in ("network", "weights", "recipe_sha256")},
@@ -215,7 +215,6 @@ def _stamp(made: CrossValidation, folds: Sequence[Mapping[str, Any]]) -> Stamp:
             "kind": "folds",
             "checkpoint_sha256": joined,
         },
-        excluded=dict(Counter((made.split.excluded or {}).values())),
     )
 
 

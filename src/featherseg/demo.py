@@ -7,9 +7,8 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -34,8 +33,9 @@ from featherseg.splits import Split, make_split, save_split, subset
 from featherseg.storage import write_json, write_text
 from featherseg.summary import Stamp
 from featherseg.train.files import LOG_FILE
-from featherseg.train.loop import Tick, fit
+from featherseg.train.loop import fit
 from featherseg.train.recipe import load_recipe
+from featherseg.train.show import Show
 from featherseg.types import Mask
 from featherseg.verify import verify_bundle
 
@@ -48,16 +48,6 @@ _FRESH_SEED_OFFSET = 1_000_003
 _PARTS = ("data", "run", "bundle", "scores", "fresh")
 # Stands in a folder that the demo made, complete or not: only there it may remove anything.
 _MARKER = ".featherseg-demo"
-
-
-@dataclass(frozen=True)
-class Display:
-    """How the demo talks: a line, a spinner, a bar around items, and one around a training."""
-
-    say: Callable[[str], None]
-    busy: Callable[[str], AbstractContextManager[object]]
-    track: Callable[[Sequence[Any], str], Iterable[Any]]
-    training: Callable[[], AbstractContextManager[Callable[[Tick], None]]]
 
 
 def prepare_folder(out: Path, overwrite: bool) -> None:
@@ -77,7 +67,7 @@ def prepare_folder(out: Path, overwrite: bool) -> None:
     write_text(out / _MARKER, "made by featherseg demo; --overwrite replaces what is here\n")
 
 
-def run_demo(out: Path, settings: Sequence[str], cases: int, seed: int, show: Display) -> Path:
+def run_demo(out: Path, settings: Sequence[str], cases: int, seed: int, show: Show) -> Path:
     """Run every step below folder `out` and give the path of the report.
 
     `settings` change the recipe `demo` ("key=value"). Writes summary.json (`test`, `seconds`,
@@ -115,16 +105,14 @@ def run_demo(out: Path, settings: Sequence[str], cases: int, seed: int, show: Di
     return out / REPORT_FILE
 
 
-def _split(dataset: Dataset, seed: int, out: Path, show: Display) -> tuple[Split, Audit]:
+def _split(dataset: Dataset, seed: int, out: Path, show: Show) -> tuple[Split, Audit]:
     duplicates = find_duplicates(dataset, lambda cases: show.track(cases, "comparing"))
     split = make_split(dataset, duplicates, fractions=FRACTIONS, seed=seed)
     save_split(split, out / "data" / "split.json")
     return split, audit(dataset, split, lambda cases: show.track(cases, "auditing"))
 
 
-def _train(
-    dataset: Dataset, split: Split, settings: Sequence[str], out: Path, show: Display
-) -> None:
+def _train(dataset: Dataset, split: Split, settings: Sequence[str], out: Path, show: Show) -> None:
     recipe = load_recipe("demo", settings)
     packed = pack(
         dataset,
@@ -143,7 +131,7 @@ def _train(
 
 
 def _score(
-    segmenter: Segmenter, dataset: Dataset, split: Split, out: Path, show: Display
+    segmenter: Segmenter, dataset: Dataset, split: Split, out: Path, show: Show
 ) -> tuple[Evaluation, dict[str, Any]]:
     ids = subset(split, "test")
     evaluation = evaluate(

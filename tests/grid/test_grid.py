@@ -13,11 +13,12 @@ from featherseg.datasets import load_dataset
 from featherseg.datasets.phantom import write_phantom
 from featherseg.duplicates import find_duplicates
 from featherseg.errors import DataError, RunError
-from featherseg.grid import Job, Show, execute, is_done, run_folder, run_grid, with_teachers
+from featherseg.grid import Job, execute, is_done, run_folder, run_grid, with_teachers
 from featherseg.grid.cost import work
 from featherseg.splits import load_split, make_split, save_split, subset
-from featherseg.train.loop import Tick
 from featherseg.train.recipe import Recipe, load_recipe
+from featherseg.train.show import Show
+from featherseg.train.training import Tick
 
 SMALL = ("input_size=32", "network_options.width=2", "epochs=1", "batch_size=4")
 TEACHERS = (

@@ -11,7 +11,7 @@ import pytest
 from featherseg.case_table import read_cases_csv
 from featherseg.datasets.phantom import write_phantom
 from featherseg.errors import DataError
-from featherseg.grid import Failure, Show, run_grid
+from featherseg.grid import Failure, run_grid
 from featherseg.reproduce.collect import read_collected
 from featherseg.reproduce.figures import row_figures
 from featherseg.reproduce.page import page
@@ -21,6 +21,7 @@ from featherseg.reproduce.scale import SCALES, Scale
 from featherseg.reproduce.splits import WAYS
 from featherseg.reproduce.table import Column, Part, Published, Row, Table
 from featherseg.reproduce.tables import TABLES
+from featherseg.train.show import Show
 from tests.conftest import Cli
 from tests.datasets import releases
 

@@ -52,22 +52,16 @@ def crossval(
     from featherseg.extras import require
 
     require("train", "evaluate")
-    from featherseg.cli.console import output, print_json, remarks, tracked
+    from featherseg.cli.console import output, print_json
     from featherseg.cli.scores import print_summary
-    from featherseg.cli.training_progress import training_progress
+    from featherseg.cli.show import terminal_show
     from featherseg.crossval import FINAL, CrossValidation, cross_validate, load_folds
-    from featherseg.grid import Show
     from featherseg.train.recipe import load_recipe
 
     folds = load_folds(split)
     chosen = load_recipe(recipe, settings or [])
-    show = Show(
-        say=lambda text: remarks().print(text, markup=False),
-        track=lambda items, what: tracked(items, what, len(items)),
-        training=training_progress,
-    )
     made = CrossValidation(chosen, data, layout or folds.layout, folds, out)
-    summary = cross_validate(made, show, final=final, resume=resume)
+    summary = cross_validate(made, terminal_show(), final=final, resume=resume)
     if as_json:
         print_json(summary)
         return

@@ -28,17 +28,11 @@ def demo(
     from featherseg.extras import require
 
     require("train", "evaluate", "export")
-    from featherseg.cli.console import output, remarks, tracked
-    from featherseg.cli.training_progress import training_progress
-    from featherseg.demo import Display, prepare_folder, run_demo
+    from featherseg.cli.console import output
+    from featherseg.cli.show import terminal_show
+    from featherseg.demo import prepare_folder, run_demo
 
     prepare_folder(out, overwrite)
-    show = Display(
-        say=lambda text: remarks().print(text, markup=False, style="bold"),
-        busy=lambda text: remarks().status(text),
-        track=lambda items, what: tracked(items, what, len(items)),
-        training=training_progress,
-    )
-    report = run_demo(out, settings or [], cases, seed, show)
+    report = run_demo(out, settings or [], cases, seed, terminal_show(style="bold"))
     output().print(f"bundle: {out / 'bundle'}", markup=False, soft_wrap=True)
     output().print(f"report: {report}", markup=False, soft_wrap=True)

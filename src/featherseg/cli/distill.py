@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from featherseg.grid import Failure, Job, Show
+    from featherseg.grid import Failure, Job
     from featherseg.train.recipe import Recipe
 
 STUDENT = "student"
@@ -68,6 +68,7 @@ def distill(
     from featherseg.extras import require
 
     require("train", "evaluate")
+    from featherseg.cli.show import terminal_show
     from featherseg.distillation import TEACHERS, arm_jobs, check_finished
     from featherseg.grid import Job, run_grid, with_teachers
     from featherseg.splits import load_split
@@ -83,7 +84,7 @@ def distill(
     _check_out(out, resume)
     check_finished(jobs, out)
     _check_jobs(jobs, out)
-    _raise_first(run_grid(jobs, out, _show()))
+    _raise_first(run_grid(jobs, out, terminal_show()))
     if arms is None:
         _print_student(jobs, out)
     else:
@@ -132,6 +133,7 @@ def _check_out(out: Path, resume: bool) -> None:
 
 def _check_jobs(jobs: "Sequence[Job]", out: Path) -> None:
     """Pack the data, and refuse what would fail only after the teachers were trained."""
+    from featherseg.cli.show import terminal_show
     from featherseg.datasets import load_dataset
     from featherseg.grid.job import packed_once
     from featherseg.splits import check_split, load_split, subset
@@ -144,25 +146,13 @@ def _check_jobs(jobs: "Sequence[Job]", out: Path) -> None:
     dataset = load_dataset(first.data, first.layout)
     check_split(split, dataset)
     subsets = {name: subset(split, name, first.fold) for name in SUBSETS}
-    packed = packed_once(dataset, split, first.recipe, out, _show())
+    packed = packed_once(dataset, split, first.recipe, out, terminal_show())
     provenance = provenance_of(split, first.split, first.fold)
     for job in jobs:
         check_inputs(job.recipe, packed, of_classes(job.recipe, packed, subsets))
         student = Student(job.recipe, packed.labels, packed.images_sha256, provenance)
         for each in job.recipe.distill.teachers if job.recipe.distill else ():
             check_runs(each.name, tuple(map(Path, each.runs)), student)
-
-
-def _show() -> "Show":
-    from featherseg.cli.console import remarks, tracked
-    from featherseg.cli.training_progress import training_progress
-    from featherseg.grid import Show
-
-    return Show(
-        lambda line: remarks().print(line, markup=False, soft_wrap=True),
-        lambda items, what: tracked(items, what, len(items)),
-        training_progress,
-    )
 
 
 def _raise_first(failures: "Sequence[Failure]") -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from featherseg.grid import Show
     from featherseg.reproduce.run import RunJobs
     from featherseg.reproduce.table import Table
 
@@ -70,6 +69,7 @@ def reproduce(
 
     require("train", "evaluate")
     from featherseg.cli.console import remarks
+    from featherseg.cli.show import terminal_show
     from featherseg.errors import DataError
     from featherseg.reproduce.run import Choice, Places
     from featherseg.reproduce.run import reproduce as fill
@@ -90,7 +90,7 @@ def reproduce(
         SCALES[scale.value],
         places,
         Choice(ways, tuple(rows) if rows else None),
-        _show(),
+        terminal_show(),
         _runner(cluster),
     )
     typer.echo(f"{out / table / 'README.md'} is written")
@@ -141,18 +141,6 @@ def _list(tables: "dict[str, Table]") -> None:
         layouts = ", ".join(dict.fromkeys(part.dataset for part in table.parts))
         grid.add_row(name, str(rows), layouts, table.title)
     output().print(grid)
-
-
-def _show() -> "Show":
-    from featherseg.cli.console import remarks, tracked
-    from featherseg.cli.training_progress import training_progress
-    from featherseg.grid import Show
-
-    return Show(
-        lambda line: remarks().print(line, markup=False, soft_wrap=True),
-        lambda items, what: tracked(items, what, len(items)),
-        training_progress,
-    )
 
 
 def _runner(cluster: str | None) -> "RunJobs":

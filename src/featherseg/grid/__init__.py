@@ -1,18 +1,15 @@
 """Grids of trainings: jobs that train, are scored, and may need each other's networks."""
 
-from featherseg.grid.job import Job, Show, execute, is_done, run_folder
+from featherseg.grid.job import Job, execute, is_done, run_folder
 from featherseg.grid.run import Failure, run_grid
-from featherseg.grid.score import score_run
 from featherseg.grid.teachers import with_teachers
 
 __all__ = [
     "Failure",
     "Job",
-    "Show",
     "execute",
     "is_done",
     "run_folder",
     "run_grid",
-    "score_run",
     "with_teachers",
 ]

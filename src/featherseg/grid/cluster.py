@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from featherseg.errors import FeatherSegError, RunError
-from featherseg.grid.job import Job, Show, execute, is_done
+from featherseg.grid.job import Job, execute, is_done
 from featherseg.grid.run import Failure, nothing
+from featherseg.train.show import Show
 
 
 def run_on_cluster(

@@ -1,11 +1,8 @@
 """One training and its scores."""
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from featherseg.datasets import Dataset, load_dataset
 from featherseg.datasets.pack import Packed, open_pack, pack, save_pack
@@ -15,8 +12,9 @@ from featherseg.splits import Split, check_split, load_split, subset
 from featherseg.storage import locked
 from featherseg.train.data import provenance_of
 from featherseg.train.files import RECIPE_FILE, RUN_FILE
-from featherseg.train.loop import Tick, fit
+from featherseg.train.loop import fit
 from featherseg.train.recipe import Recipe
+from featherseg.train.show import SILENT, Show
 
 PACKS = "packs"
 _RUN = "run"
@@ -37,27 +35,6 @@ class Job:
     split: Path
     fold: int | None = None
     teachers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[Callable[[Tick], None]]:
-    yield lambda _: None
-
-
-def _untracked(items: Sequence[Any], _: str) -> Iterable[Any]:
-    return items
-
-
-@dataclass(frozen=True)
-class Show:
-    """How a grid talks: a line, a bar around items, and one around a training."""
-
-    say: Callable[[str], None] = lambda _: None
-    track: Callable[[Sequence[Any], str], Iterable[Any]] = _untracked
-    training: Callable[[], AbstractContextManager[Callable[[Tick], None]]] = _silent
-
-
-SILENT = Show()
 
 
 def run_folder(root: Path, name: str) -> Path:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from featherseg.errors import FeatherSegError
 from featherseg.grid.cost import work
-from featherseg.grid.job import SILENT, Job, Show, execute, is_done
+from featherseg.grid.job import Job, execute, is_done
+from featherseg.train.show import SILENT, Show
 
 
 @dataclass(frozen=True)

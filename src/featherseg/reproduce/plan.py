@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from featherseg.datasets import Dataset, load_dataset
 from featherseg.duplicates import Duplicates
@@ -13,6 +12,7 @@ from featherseg.grid import Job, with_teachers
 from featherseg.reproduce.scale import Scale
 from featherseg.reproduce.splits import (
     WAYS,
+    Track,
     Way,
     duplicates_of,
     fold_of,
@@ -27,7 +27,6 @@ from featherseg.train.recipe import Recipe, load_recipe, recipe_sha256
 
 SPLITS = "splits"
 _DIGITS = 10
-Track = Callable[[Sequence[Any], str], Any]
 
 
 @dataclass(frozen=True)

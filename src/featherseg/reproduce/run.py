@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featherseg.errors import DataError
-from featherseg.grid import Failure, Job, Show, is_done
+from featherseg.grid import Failure, Job, is_done
 from featherseg.reproduce.collect import collect, missing
 from featherseg.reproduce.cost import measure_costs
 from featherseg.reproduce.page import PAGE, page
@@ -14,6 +14,7 @@ from featherseg.reproduce.scale import Scale
 from featherseg.reproduce.splits import WAYS, Way
 from featherseg.reproduce.table import Part, Row, Table
 from featherseg.storage import write_text
+from featherseg.train.show import Show
 
 RunJobs = Callable[[Sequence[Job], Path, Show, Callable[[Job], None]], tuple[Failure, ...]]
 
@@ -107,6 +108,3 @@ def _check_rows(table: Table, choice: Choice) -> None:
     for name in choice.rows or ():
         if name not in known:
             raise DataError(f"{table.name} has the rows {', '.join(known)}; got '{name}'")
-
-
-__all__ = ["Choice", "Places", "reproduce"]
