@@ -20,8 +20,9 @@ import lightning_fabric  # noqa: F401  imported once, before the children are fo
 import torch
 from safetensors import safe_open
 
-from featherseg.train.loop import Tick, fit
+from featherseg.train.loop import fit
 from featherseg.train.recipe import load_recipe
+from featherseg.train.training import Tick
 from tests.train.blobs import blob_pack, halves
 
 # Everything that draws random numbers: dropout, every augmentation, the order of the images.

@@ -15,8 +15,9 @@ import torch
 
 from featherseg.errors import RecipeError
 from featherseg.train.loader import Samples
-from featherseg.train.loop import Tick, fit
+from featherseg.train.loop import fit
 from featherseg.train.recipe import load_recipe
+from featherseg.train.training import Tick
 from tests.train.blobs import SETTINGS, blob_pack, halves
 
 COMMON = (*SETTINGS, "epochs=3", "optimizer=sgd", "lr=0.01", "loss=dice_bce")

@@ -18,11 +18,12 @@ from featherseg.losses import LOSSES
 from featherseg.networks import build_network
 from featherseg.postprocess import OperatingPoint
 from featherseg.train.average import averaged, update_average
-from featherseg.train.loop import Tick, fit
+from featherseg.train.loop import fit
 from featherseg.train.objective import Batch, Objective
 from featherseg.train.recipe import Recipe, load_recipe
 from featherseg.train.run import load_run, run_segmenter
 from featherseg.train.sampling import seed_network
+from featherseg.train.training import Tick
 from featherseg.types import Image
 from tests.train.blobs import SETTINGS, blob_pack, halves
 

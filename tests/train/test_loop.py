@@ -13,9 +13,10 @@ import safetensors.numpy
 from featherseg.errors import DataError, FeatherSegError, RecipeError, RunError, StorageError
 from featherseg.losses import LOSSES
 from featherseg.storage import locked
-from featherseg.train.loop import Tick, fit
+from featherseg.train.loop import fit
 from featherseg.train.recipe import Recipe, load_recipe
 from featherseg.train.run import load_run, run_segmenter
+from featherseg.train.training import Tick
 from featherseg.types import Image
 from tests.train.blobs import SETTINGS, blob_pack, halves
 

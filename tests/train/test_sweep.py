@@ -137,7 +137,7 @@ def pretended(scores: Sequence[float | Exception]) -> Callable[[Recipe, Path], N
             raise score
         folder.mkdir(parents=True)
         best = {"epoch": 1, "validation_dice": score, "validation_loss": 1 - score}
-        known = {**PROVENANCE, "recipe_sha256": recipe_sha256(recipe), "best": best}
+        known = {"schema": 1, **PROVENANCE, "recipe_sha256": recipe_sha256(recipe), "best": best}
         (folder / "run.json").write_text(json.dumps(known))
 
     return train
@@ -149,7 +149,12 @@ PLANNED = [(trial, load_recipe("demo", trial.settings)) for trial in make_trials
 def test_a_training_that_diverges_is_a_result_and_others_go_on(tmp_path: Path) -> None:
     train = pretended([0.5, DivergedError("the loss is nan"), 0.6])
     results = run_trials(PLANNED, tmp_path, train)
-    content = sweep_content(results, "validation_dice", "simplified_unet", ["epochs=1"])
+    content = sweep_content(
+        results,
+        choose(results, "validation_dice"),
+        "validation_dice",
+        ("simplified_unet", ["epochs=1"]),
+    )
     assert content["chosen"] == "lr=3"
     assert content["settings"] == ["epochs=1"]
     assert [run["failure"] for run in content["runs"]] == ["", "the loss is nan", ""]

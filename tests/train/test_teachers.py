@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from featherseg.errors import DataError, FeatherSegError, RecipeError, RunError
 from featherseg.storage import sha256_file
-from featherseg.train.loop import Tick, fit
+from featherseg.train.loop import fit
 from featherseg.train.recipe import Recipe, load_recipe
 from featherseg.train.signals import Answer, answer
 from featherseg.train.teachers import (
@@ -20,6 +20,7 @@ from featherseg.train.teachers import (
     load_teachers,
     teacher_folders,
 )
+from featherseg.train.training import Tick
 from tests.train.blobs import SETTINGS, blob_pack, halves
 
 PACK = blob_pack(12)

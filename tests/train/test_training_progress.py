@@ -3,7 +3,7 @@
 import pytest
 
 from featherseg.cli.training_progress import sparkline, training_progress
-from featherseg.train.loop import Tick
+from featherseg.train.training import Tick
 
 
 def test_the_display_takes_every_tick(capsys: pytest.CaptureFixture[str]) -> None:

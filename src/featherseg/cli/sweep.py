@@ -48,7 +48,7 @@ def run_sweep(
     from featherseg.cli.console import remarks
     from featherseg.errors import RunError
     from featherseg.train.files import RECIPE_FILE
-    from featherseg.train.loop import check_folder
+    from featherseg.train.folder import check_folder
     from featherseg.train.sweep import is_finished, run_trials
 
     if (out / RECIPE_FILE).exists():
@@ -82,7 +82,7 @@ def finish_sweep(
 
     select = planned[0][1].select
     chosen = choose(results, select)
-    write_json(out / SWEEP_FILE, sweep_content(results, select, *begun))
+    write_json(out / SWEEP_FILE, sweep_content(results, chosen, select, begun))
     _print_table(results, chosen)
     return chosen.trial.name
 

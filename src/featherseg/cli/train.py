@@ -84,7 +84,7 @@ def train(
     from featherseg.train.auto import AUTO
     from featherseg.train.data import provenance_of
     from featherseg.train.distributed import is_first
-    from featherseg.train.loop import check_folder
+    from featherseg.train.folder import check_folder
     from featherseg.train.recipe import load_recipe
 
     if recipe == AUTO or sweep:
@@ -128,7 +128,7 @@ def _auto_file(given: _Given, out: Path, resume: bool, is_sweep: bool) -> str:
     from featherseg.errors import RunError
     from featherseg.storage import write_text
     from featherseg.train.files import AUTO_FILE
-    from featherseg.train.loop import check_folder
+    from featherseg.train.folder import check_folder
 
     path = out / AUTO_FILE
     if path.is_file() and not (resume or is_sweep):

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from featherseg.train.loop import Tick
+    from featherseg.train.training import Tick
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _LONGEST = 24

@@ -9,7 +9,7 @@ from featherseg.grid import Job, run_folder, with_teachers
 from featherseg.networks.names import did_you_mean
 from featherseg.splits import load_split
 from featherseg.train.files import RUN_FILE
-from featherseg.train.loop import check_folder
+from featherseg.train.folder import check_folder
 from featherseg.train.recipe import Recipe, load_recipe
 from featherseg.train.run import read_run
 from featherseg.train.sections import Distill, Teacher

@@ -30,6 +30,12 @@ def commented_yaml(recipe: Recipe, chosen: Recipe, reasons: Mapping[str, str]) -
     return "".join(lines)
 
 
+def one_line(value: Any) -> str:
+    """A value as YAML in one line."""
+    text: str = yaml.safe_dump([value], default_flow_style=True, width=math.inf).strip()
+    return text[1:-1]
+
+
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """What stands in each line, a section's heading and then its keys."""
     flat: dict[str, Any] = {}
@@ -52,9 +58,5 @@ class _Heading:
 def _line(name: str, value: Any, reason: str) -> str:
     key = name.rpartition(".")[2]
     indent = "  " if "." in name else ""
-    if isinstance(value, _Heading):
-        text = f"{key}:"
-    else:
-        flow = yaml.safe_dump([value], default_flow_style=True, width=math.inf).strip()
-        text = f"{indent}{key}: {flow[1:-1]}"
+    text = f"{key}:" if isinstance(value, _Heading) else f"{indent}{key}: {one_line(value)}"
     return f"{text:<{_COMMENT_COLUMN}}  # {reason}\n"

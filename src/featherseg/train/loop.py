@@ -36,7 +36,7 @@ from featherseg.train.distributed import (
     sum_of_all,
 )
 from featherseg.train.events import event_log
-from featherseg.train.files import BEST, LOG_FILE, RECIPE_FILE, SPLIT_FILE
+from featherseg.train.files import BEST
 from featherseg.train.folder import check_folder, held, write_log
 from featherseg.train.inputs import check_inputs, data_sha256, of_classes
 from featherseg.train.loader import in_order
@@ -48,7 +48,7 @@ from featherseg.train.sampling import Places, augment_random, epoch_batches, see
 from featherseg.train.schedule import learning_rate, stops_early
 from featherseg.train.teachers import Folders, check_teachers, describe_teachers
 from featherseg.train.training import Tick, Training, prepare
-from featherseg.train.validate import validate
+from featherseg.train.validate import rank, validate
 
 
 def fit(
@@ -90,19 +90,29 @@ def fit(
     with held(out, recipe, given), events as record:
         parts = {name: data.select(ids) for name, ids in subsets.items()}
         known = describe_teachers(recipe, teachers)
-        tell = progress or (lambda _: None)
-        training = prepare(recipe, parts, out, teachers, tell=tell, record=record)
+        training = prepare(
+            recipe, parts, out, teachers, tell=progress or (lambda _: None), record=record
+        )
         fresh = Progress(recipe_sha256(recipe), data_sha256(data, subsets, known))
         done = _train(training, _resumed(training, fresh))
         if is_first():
-            network = training.network
-            load_weights(out / BEST, network)
-            with training.fabric.autocast():
-                write_outcome(
-                    out, recipe, parts, network, done=done, provenance=given, teachers=known
-                )
+            _finish(training, parts, done, given, known)
         training.fabric.barrier()
     return out
+
+
+def _finish(
+    training: Training,
+    parts: Mapping[str, Packed],
+    done: Progress,
+    given: Mapping[str, Any],
+    teachers: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write what a finished training leaves, by its best weights."""
+    recipe, out, network = training.recipe, training.out, training.network
+    load_weights(out / BEST, network)
+    with training.fabric.autocast():
+        write_outcome(out, recipe, parts, network, done=done, provenance=given, teachers=teachers)
 
 
 def _train(training: Training, done: Progress) -> Progress:
@@ -236,11 +246,10 @@ def _keep(training: Training, done: Progress, entry: dict[str, Any]) -> Progress
 
 
 def _is_better(recipe: Recipe, entry: Mapping[str, Any], best: Mapping[str, Any]) -> bool:
-    """Whether an epoch's weights are kept; equal Dice is decided by the loss."""
+    """Whether an epoch's weights are kept."""
     if recipe.select == "last_epoch":
         return True
-    new, old = ((each["validation_dice"], -each["validation_loss"]) for each in (entry, best))
-    return bool(new > old if recipe.select == "validation_dice" else new[1] > old[1])
+    return rank(entry, recipe.select) > rank(best, recipe.select)
 
 
 def _resumed(training: Training, fresh: Progress) -> Progress:
@@ -282,6 +291,3 @@ def _finite(value: float, where: str, out: Path, what: str = "the loss") -> floa
             "train with a lower --set lr=... or with --set precision=32-true"
         )
     return value
-
-
-__all__ = ["LOG_FILE", "RECIPE_FILE", "SPLIT_FILE", "Tick", "check_folder", "fit"]

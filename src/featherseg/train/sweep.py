@@ -1,7 +1,6 @@
 """One recipe under several settings: which runs there are, and which of them validates best."""
 
 import itertools
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +9,13 @@ from typing import Any
 
 import yaml
 
-from featherseg.datasets.layout import load_json
 from featherseg.errors import DivergedError, RecipeError, RunError
 from featherseg.storage import sha256_bytes
+from featherseg.train.commented import one_line
 from featherseg.train.files import RUN_FILE
 from featherseg.train.recipe import Recipe, recipe_sha256
+from featherseg.train.run import read_run
+from featherseg.train.validate import rank
 
 SWEEP_FILE = "sweep.json"
 SCHEMA = 1
@@ -93,7 +94,7 @@ def run_trials(
         except DivergedError as error:
             results.append(Result(trial, None, str(error)))
         else:
-            results.append(Result(trial, _content(folder)["best"]))
+            results.append(Result(trial, read_run(folder)["best"]))
     return results
 
 
@@ -104,7 +105,7 @@ def is_finished(folder: Path, recipe: Recipe, provenance: Mapping[str, Any]) -> 
     """
     if not (folder / RUN_FILE).is_file():
         return False
-    content = _content(folder)
+    content = read_run(folder)
     expected = {
         "recipe_sha256": recipe_sha256(recipe),
         "split_sha256": provenance["split_sha256"],
@@ -120,10 +121,9 @@ def is_finished(folder: Path, recipe: Recipe, provenance: Mapping[str, Any]) -> 
 
 
 def choose(results: Sequence[Result], select: str) -> Result:
-    """The result that validates best by the recipe's rule; the first one where several do.
+    """The result that validates best by the recipe's rule (`rank`); the first one where several do.
 
-    "validation_loss" takes the lowest loss; "validation_dice" and "last_epoch" the highest Dice,
-    equal ones by the loss. Raises RunError where no training came to an end.
+    Raises RunError where no training came to an end.
     """
     finished = [result for result in results if result.best is not None]
     if not finished:
@@ -131,19 +131,20 @@ def choose(results: Sequence[Result], select: str) -> Result:
             f"none of the {len(results)} trainings of the sweep came to an end; the first one: "
             f"{results[0].failure}"
         )
-    return max(finished, key=lambda result: _rank(result.best or {}, select))
+    return max(finished, key=lambda result: rank(result.best or {}, select))
 
 
 def sweep_content(
-    results: Sequence[Result], select: str, recipe: str, settings: Sequence[str]
+    results: Sequence[Result], chosen: Result, select: str, begun: tuple[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """What sweep.json holds; `recipe` and `settings` are those that all trials began with."""
+    """What sweep.json holds; `begun` is the recipe and the settings that all trials began with."""
+    recipe, settings = begun
     return {
         "schema": SCHEMA,
         "recipe": recipe,
         "settings": list(settings),
         "chosen_by": "validation_loss" if select == "validation_loss" else "validation_dice",
-        "chosen": choose(results, select).trial.name,
+        "chosen": chosen.trial.name,
         "runs": [
             {
                 "folder": result.trial.name,
@@ -168,16 +169,10 @@ def _axis(sweep: str) -> tuple[str, ...]:
             f"expected --sweep KEY=V1,V2,... with two values or more, got '{sweep}'; "
             "one value is given by --set"
         )
-    settings = tuple(f"{key}={_flow(value)}" for value in values)
+    settings = tuple(f"{key}={one_line(value)}" for value in values)
     if len(set(settings)) < len(settings):
         raise RecipeError(f"expected different values, got --sweep '{sweep}'")
     return settings
-
-
-def _flow(value: Any) -> str:
-    """A value as YAML in one line."""
-    text: str = yaml.safe_dump([value], default_flow_style=True, width=math.inf).strip()
-    return text[1:-1]
 
 
 def _folder_name(settings: Sequence[str]) -> str:
@@ -187,16 +182,3 @@ def _folder_name(settings: Sequence[str]) -> str:
         return name
     safe = _UNSAFE.sub("_", name)[:_KEPT_OF_NAME].lstrip(".,-+=") or "_"
     return f"{safe}-{sha256_bytes(name.encode())[:_DIGITS]}"
-
-
-def _rank(best: Mapping[str, Any], select: str) -> tuple[float, ...]:
-    loss = -float(best["validation_loss"])
-    return (loss,) if select == "validation_loss" else (float(best["validation_dice"]), loss)
-
-
-def _content(folder: Path) -> dict[str, Any]:
-    """The run.json of a finished run."""
-    content = load_json(folder / RUN_FILE)
-    if not isinstance(content, dict) or "best" not in content:
-        raise RunError(f"{folder / RUN_FILE}: expected a finished run; train it again elsewhere")
-    return content

@@ -1,7 +1,8 @@
 """Scores of the validation images at the network's input size."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,16 @@ class Scores:
 
     loss: float
     dice: float
+
+
+def rank(entry: Mapping[str, Any], select: str) -> tuple[float, ...]:
+    """What an entry of the log is chosen by, higher is better: the recipe's `select`.
+
+    "validation_loss" takes the lowest loss; "validation_dice", and "last_epoch" among several
+    runs, the highest Dice, equal ones by the loss.
+    """
+    loss = -float(entry["validation_loss"])
+    return (loss,) if select == "validation_loss" else (float(entry["validation_dice"]), loss)
 
 
 @torch.no_grad()
