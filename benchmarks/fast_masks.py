@@ -8,6 +8,7 @@ size matters, so give images as they come from the scanner and not those a bundl
 
 import argparse
 import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from featherseg.bundle import load_bundle
 from featherseg.cli.files import find_images
 from featherseg.images import read_image
+from featherseg.runtime.cpu import capabilities
 from featherseg.segment import Segmenter
 from featherseg.stream import overlap
 
@@ -34,8 +36,10 @@ def main() -> None:
         differing.append(float((scored != fast).mean()))
         dice.append(overlap(scored, fast))
     result: dict[str, Any] = {
+        "cpu": asdict(capabilities()),
         "network": bundle.manifest.network.name,
         "input_size": list(bundle.preprocessing.input_size),
+        "stored_precision": bundle.manifest.precision,
         "precision": segmenter.session.precision,
         "images": len(dice),
         "differing_pixels": {"mean": float(np.mean(differing)), "most": max(differing)},

@@ -18,7 +18,9 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from featherseg.runtime.cpu import capabilities, default_precision
+from featherseg.bundle import load_bundle
+from featherseg.runtime import open_session
+from featherseg.runtime.cpu import capabilities
 
 _FIRST_MASK = """
 import sys
@@ -70,10 +72,14 @@ def main() -> None:
     parser.add_argument("--cache", default="", help="folder for compiled models; none without it")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    bundle = load_bundle(arguments.bundle)
     result = {
         "cpu": asdict(capabilities()),
+        "network": bundle.manifest.network.name,
+        "input_size": list(bundle.preprocessing.input_size),
+        "stored_precision": bundle.manifest.precision,
         "runtime": arguments.runtime,
-        "precision": default_precision() if arguments.runtime == "openvino" else "f32",
+        "precision": open_session(bundle, arguments.runtime).precision,
         "runs": arguments.runs,
         "keeps_compiled": bool(arguments.cache),
         **measure(

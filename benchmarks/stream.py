@@ -98,6 +98,7 @@ def main() -> None:
         "cpu": asdict(capabilities()),
         "network": bundle.manifest.network.name,
         "input_size": list(bundle.preprocessing.input_size),
+        "stored_precision": bundle.manifest.precision,
         "growth_mb_per_10000_frames": growth_mb(sizes_mb),
         "first_mb": sizes_mb[0],
         "last_mb": sizes_mb[-1],
