@@ -18,9 +18,7 @@ from featherseg.datasets import Dataset, load_dataset
 from featherseg.datasets.layout import load_json
 from featherseg.datasets.pack import Packed
 from featherseg.errors import DataError, RecipeError, RunError
-from featherseg.grid.job import Job, packed_once, run_folder
-from featherseg.grid.run import run_grid
-from featherseg.grid.teachers import with_teachers
+from featherseg.grid import Job, packed_once, run_folder, run_grid, with_teachers
 from featherseg.operating_point import choose_operating_point
 from featherseg.report.html import Report, Section, render_report
 from featherseg.report.pictures import Picture, case_pictures, spread_cases

@@ -135,7 +135,7 @@ def _check_jobs(jobs: "Sequence[Job]", out: Path) -> None:
     """Pack the data, and refuse what would fail only after the teachers were trained."""
     from featherseg.cli.show import terminal_show
     from featherseg.datasets import load_dataset
-    from featherseg.grid.job import packed_once
+    from featherseg.grid import packed_once
     from featherseg.splits import check_split, load_split, subset
     from featherseg.train.data import provenance_of
     from featherseg.train.inputs import SUBSETS, check_inputs, of_classes

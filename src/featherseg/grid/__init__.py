@@ -1,6 +1,6 @@
 """Grids of trainings: jobs that train, are scored, and may need each other's networks."""
 
-from featherseg.grid.job import Job, execute, is_done, run_folder
+from featherseg.grid.job import Job, execute, is_done, packed_once, run_folder
 from featherseg.grid.run import Failure, run_grid
 from featherseg.grid.teachers import with_teachers
 
@@ -9,6 +9,7 @@ __all__ = [
     "Job",
     "execute",
     "is_done",
+    "packed_once",
     "run_folder",
     "run_grid",
     "with_teachers",
