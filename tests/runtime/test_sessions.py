@@ -4,15 +4,17 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from featherseg.bundle import Bundle
 from featherseg.errors import BundleError, MissingExtraError
-from featherseg.runtime import RUNTIMES, open_session
+from featherseg.runtime import PROVIDERS, RUNTIMES, open_session
 from featherseg.runtime.library import load_openvino
 from featherseg.runtime.onnxruntime import open_onnxruntime
 from featherseg.runtime.openvino import available_devices, open_openvino
@@ -116,6 +118,36 @@ def test_a_missing_onnx_runtime_names_the_extra(
     monkeypatch.setattr("featherseg.extras.installed_version", lambda package: None)
     with pytest.raises(MissingExtraError, match=r"featherseg\[onnxruntime\]"):
         open_session(bundle, "onnxruntime")
+
+
+def test_a_provider_that_is_not_there_is_named(bundle: Bundle) -> None:
+    present = onnxruntime.get_available_providers()
+    if "CUDAExecutionProvider" in present:
+        pytest.skip("this ONNX Runtime has CUDA")
+    with pytest.raises(BundleError, match=r"has .*CPUExecutionProvider.*, not CUDAExecution"):
+        open_session(bundle, "onnxruntime-cuda")
+
+
+@pytest.mark.parametrize("runtime", [name for name in PROVIDERS if name != "onnxruntime"])
+def test_a_provider_is_asked_for_and_not_left_silently(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, runtime: str
+) -> None:
+    wanted, on_cpu = PROVIDERS[runtime], PROVIDERS["onnxruntime"]
+    asked: list[list[tuple[str, dict[str, str]]]] = []
+    loaded = [wanted, on_cpu]
+
+    def made(path: str, options: Any, providers: list[tuple[str, dict[str, str]]]) -> Any:
+        asked.append(providers)
+        return SimpleNamespace(get_providers=lambda: loaded)
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [wanted, on_cpu])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", made)
+    assert open_session(bundle, runtime).runtime == runtime
+    assert [name for name, _ in asked[0]] == [wanted, on_cpu]
+    assert (runtime == "onnxruntime-cuda") == (asked[0][0][1].get("use_tf32") == "0")
+    loaded.remove(wanted)
+    with pytest.raises(BundleError, match=f"cannot use {wanted} here"):
+        open_session(bundle, runtime)
 
 
 def test_devices() -> None:

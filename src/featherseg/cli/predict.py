@@ -28,7 +28,9 @@ def predict(
     zoo: Annotated[
         str | None, typer.Option(help="A bundle that came with featherseg; see `featherseg zoo`.")
     ] = None,
-    runtime: Annotated[str, typer.Option(help="openvino or onnxruntime.")] = "openvino",
+    runtime: Annotated[
+        str, typer.Option(help="openvino, onnxruntime, onnxruntime-cuda or onnxruntime-tensorrt.")
+    ] = "openvino",
     flips: FlipsOfImages = None,
     overlay: Annotated[bool, typer.Option("--overlay", help="Also draw each mask.")] = False,
     spacing_mm: Annotated[

@@ -1,5 +1,6 @@
 """Running a bundle's network: images in, logits or masks out, whichever runtime does it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -10,6 +11,12 @@ from featherseg.runtime.masks import Answer, MaskRule, Started
 from featherseg.types import Floats, Mask, Pixels
 
 RUNTIMES = ("openvino", "onnxruntime")
+# Runtimes by what ONNX Runtime calls its execution provider; those for a GPU need its own package.
+PROVIDERS = {
+    "onnxruntime": "CPUExecutionProvider",
+    "onnxruntime-cuda": "CUDAExecutionProvider",
+    "onnxruntime-tensorrt": "TensorrtExecutionProvider",
+}
 
 
 class Session(Protocol):
@@ -17,7 +24,7 @@ class Session(Protocol):
 
     @property
     def runtime(self) -> str:
-        """Which runtime this is, as in `RUNTIMES`."""
+        """Which runtime this is, as in `RUNTIMES` or `PROVIDERS`."""
 
     @property
     def precision(self) -> str:
@@ -81,9 +88,9 @@ def open_session(
             streams=streams,
             cache_dir=cache_dir,
         )
-    if runtime == "onnxruntime":
+    if runtime in PROVIDERS:
         if precision not in (None, "f32"):
-            raise BundleError(f"onnxruntime computes in f32, not {precision}; use openvino")
+            raise BundleError(f"{runtime} computes in f32, not {precision}; use openvino")
         if ONNX_FILE not in bundle.manifest.files:
             raise BundleError(
                 f"{bundle.folder}: this bundle is for OpenVINO alone; for ONNX Runtime export it "
@@ -91,8 +98,12 @@ def open_session(
             )
         from featherseg.runtime.onnxruntime import open_onnxruntime
 
-        return open_onnxruntime(bundle.folder / ONNX_FILE, rule=rule, threads=threads)
-    raise BundleError(f"unknown runtime '{runtime}'; choose one of {', '.join(RUNTIMES)}")
+        model = bundle.folder / ONNX_FILE
+        provider = PROVIDERS[runtime]
+        session = open_onnxruntime(model, rule=rule, threads=threads, provider=provider)
+        return replace(session, runtime=runtime)
+    known = ", ".join(dict.fromkeys((*RUNTIMES, *PROVIDERS)))
+    raise BundleError(f"unknown runtime '{runtime}'; choose one of {known}")
 
 
 def _stored(bundle: Bundle) -> Precision | None:
@@ -108,6 +119,7 @@ def answer_of(session: Session, batch: Floats) -> Answer:
 
 
 __all__ = [
+    "PROVIDERS",
     "RUNTIMES",
     "Answer",
     "AnsweringSession",

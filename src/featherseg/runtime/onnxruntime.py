@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions on the CPU, in f32."""
+"""ONNX Runtime sessions in f32, on the CPU or with another execution provider."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 
 from featherseg.errors import BundleError
-from featherseg.extras import require
+from featherseg.extras import installed_version, require
 from featherseg.preprocess import normalize
 from featherseg.runtime.cpu import thread_limit
 from featherseg.runtime.masks import PRESENCE, Answer, MaskRule, Started, answer_masks
 from featherseg.runtime.onnx_file import refuse_external_data
 from featherseg.types import Floats, Mask, Pixels
 
+CPU = "CPUExecutionProvider"
+# Nvidia's tensor cores would round float32 to 10 bits.
+_SETTINGS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 _ERRORS_ONLY = 3
 
 
@@ -59,15 +62,21 @@ class OnnxRuntimeSession:
 
 
 def open_onnxruntime(
-    model: Path, *, rule: MaskRule | None = None, threads: int | None = None
+    model: Path,
+    *,
+    rule: MaskRule | None = None,
+    threads: int | None = None,
+    provider: str = CPU,
 ) -> OnnxRuntimeSession:
     """Load `model`, an ONNX file that holds all its weights.
 
-    `threads` None is OMP_NUM_THREADS, or ONNX Runtime's choice. Raises MissingExtraError without
-    the package, and BundleError for weights in other files (ONNX Runtime refuses those outside
-    the model's folder; here none are needed) or a damaged model.
+    `threads` None is OMP_NUM_THREADS, or ONNX Runtime's choice. Operators that `provider` lacks
+    run on the CPU. Raises MissingExtraError without the package, and BundleError for weights in
+    other files (ONNX Runtime refuses those outside the model's folder; here none are needed), a
+    damaged model, or a provider that does not work here.
     """
-    require("onnxruntime")
+    if installed_version("onnxruntime-gpu") is None:
+        require("onnxruntime")
     import onnxruntime
 
     refuse_external_data(model)
@@ -77,11 +86,22 @@ def open_onnxruntime(
     options.intra_op_num_threads = threads or thread_limit()
     # Spinning threads made two shared cores more than twice as slow.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = onnxruntime.InferenceSession(
-            str(model), options, providers=["CPUExecutionProvider"]
+    present = onnxruntime.get_available_providers()
+    if provider not in present:
+        raise BundleError(
+            f"this ONNX Runtime has {', '.join(present)}, not {provider}; install onnxruntime-gpu "
+            "in the place of onnxruntime, or use --runtime onnxruntime"
         )
+    providers = [(name, _SETTINGS.get(name, {})) for name in dict.fromkeys((provider, CPU))]
+    try:
+        session = onnxruntime.InferenceSession(str(model), options, providers=providers)
     except Exception as error:  # its error classes share no public base
         reason = str(error).strip().splitlines()[0]
         raise BundleError(f"ONNX Runtime cannot run {model}: {reason}; export it again") from error
+    # Where a provider's libraries are missing ONNX Runtime goes on without it.
+    if provider not in session.get_providers():
+        raise BundleError(
+            f"ONNX Runtime cannot use {provider} here, its libraries or the device are missing; "
+            "use --runtime onnxruntime"
+        )
     return OnnxRuntimeSession(session, rule)
