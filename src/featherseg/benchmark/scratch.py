@@ -9,6 +9,7 @@ import numpy as np
 from torch import nn
 
 import featherseg
+from featherseg.benchmark.onnx_int8 import write_int8_onnx
 from featherseg.bundle import (
     CARD_FILE,
     CHECK_FILE,
@@ -73,17 +74,18 @@ def write_scratch_bundle(network: nn.Module, name: str, size: int, folder: Path)
 
 
 def write_int8_scratch(bundle: Bundle, folder: Path) -> Bundle:
-    """A copy of `bundle` whose OpenVINO files are in int8, calibrated on noise: for speed only.
+    """A copy of `bundle` whose files, for both runtimes, are in int8, calibrated on noise.
 
-    Its manifest does not call it an int8 bundle, since no gate was passed; the copy is for this
-    run alone.
+    It is for speed only. Its manifest does not call it an int8 bundle, since no gate was passed;
+    the copy is for this run alone.
     """
     shape = (bundle.preprocessing.channels, *bundle.preprocessing.input_size)
     noise = np.random.default_rng(0).random((FEWEST_IMAGES, *shape), np.float32)
     folder.mkdir(parents=True)
-    for name in (ONNX_FILE, CHECK_FILE, CARD_FILE):
+    for name in (CHECK_FILE, CARD_FILE):
         shutil.copyfile(bundle.folder / name, folder / name)
     save_int8(quantize(bundle.openvino_file, noise), folder / IR_FILE)
+    write_int8_onnx(bundle.folder / ONNX_FILE, noise, folder / ONNX_FILE)
     return write_manifest(folder, bundle.manifest.model_copy(update={"files": file_hashes(folder)}))
 
 
