@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from featherseg.benchmark.profile import DENSE, NARROW_CONVOLUTION, OTHER
 from featherseg.benchmark.run import SCHEMA, Settings, run_benchmark
 from featherseg.benchmark.table import markdown
 from featherseg.errors import FeatherSegError
@@ -58,8 +59,25 @@ def test_a_network_is_run_in_every_way(content: dict[str, Any]) -> None:
         ("openvino", "f32", ""),
         ("openvino", "int8", ""),
         ("onnxruntime", "f32", ""),
+        ("onnxruntime", "int8", ""),
     } <= set(ways(unet))
-    assert [each["precision"] for each in unet["contenders"] if each["only_speed"]] == ["int8"]
+    only_speed = [each for each in unet["contenders"] if each["only_speed"]]
+    assert {each["runtime"] for each in only_speed} == {"openvino", "onnxruntime"}
+    assert {each["precision"] for each in only_speed} == {"int8"}
+
+
+@pytest.mark.slow
+def test_the_time_of_openvino_is_shared_out_to_kinds_of_operations(content: dict[str, Any]) -> None:
+    unet, _ = content["subjects"]
+    for (runtime, _, _), each in ways(unet).items():
+        if runtime != "openvino":
+            assert each["kinds"] is None
+            continue
+        assert sum(each["kinds"].values()) == pytest.approx(1.0)
+        assert list(each["kinds"].values()) == sorted(each["kinds"].values(), reverse=True)
+        # Four stages of 32 to 256 channels, and the first of 16.
+        assert {DENSE, NARROW_CONVOLUTION} <= set(each["kinds"])
+        assert OTHER not in each["kinds"]
 
 
 @pytest.mark.slow
@@ -95,6 +113,7 @@ def test_files_frames_and_starts_are_those_of_the_runtimes(content: dict[str, An
     found = ways(unet)
     assert found["openvino", "f32", ""]["file_mb"] == pytest.approx(8.7, rel=0.03)
     assert found["openvino", "int8", ""]["file_mb"] < 3.0
+    assert found["onnxruntime", "int8", ""]["file_mb"] < 3.0
 
 
 @pytest.mark.slow

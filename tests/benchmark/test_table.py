@@ -31,6 +31,7 @@ def way(runtime: str, precision: str, p50_ms: float, **changes: Any) -> dict[str
         "start": None,
         "times_eager": 100.0 / p50_ms,
         "peak_share": 0.5,
+        "kinds": None,
         **changes,
     }
 
@@ -44,6 +45,7 @@ def content(foreign_share: float | None = 0.02) -> dict[str, Any]:
         frame={**latency(44.0), "per_s": 22.7},
         video_frame={**latency(42.0), "per_s": 23.8},
         start={"wall_s": 0.55, "processor_s": 0.7, "peak_mb": 180.4},
+        kinds={"dense convolution": 1.0},
     )
     accuracy = {
         "result": "busi_unet",
@@ -66,7 +68,13 @@ def content(foreign_share: float | None = 0.02) -> dict[str, Any]:
         "contenders": [
             way("torch", "f32", 100.0),
             openvino,
-            way("openvino", "int8", 10.0, only_speed=True),
+            way(
+                "openvino",
+                "int8",
+                10.0,
+                only_speed=True,
+                kinds={"up-sampling": 0.3, "dense convolution": 0.65, "concatenation": 0.05},
+            ),
         ],
     }
     peer = {
@@ -76,6 +84,7 @@ def content(foreign_share: float | None = 0.02) -> dict[str, Any]:
         "accuracy": None,
         "contenders": [
             way("torch", "f32", 300.0),
+            way("openvino", "f32", 350.0, kinds={"transposed convolution": 1.0}),
             way("nnunetv2", "f32", 5.0, note="its whole predictor", peak_share=None),
         ],
     }
@@ -109,8 +118,8 @@ def test_the_fastest_way_has_answers_and_is_a_network() -> None:
 def test_every_row_has_every_column() -> None:
     found = rows(markdown(content()))
     lengths = [len(row) for row in found]
-    networks, ways = lengths[0], lengths[-1]
-    assert lengths == [networks] * 4 + [ways] * 7
+    networks, ways, reasons = lengths[0], lengths[4], lengths[-1]
+    assert lengths == [networks] * 4 + [ways] * 8 + [reasons] * 4
 
 
 def test_the_figures_are_those_of_the_run() -> None:
@@ -127,6 +136,23 @@ def test_the_figures_are_those_of_the_run() -> None:
     assert cells["score"] == "0.700 (0.650 to 0.750) dice_lesion, busi_unet"
     int8 = next(row for row in found if "int8" in row)
     assert int8[-1] == "only speed: calibrated on noise"
+
+
+def test_the_reason_stands_beside_how_far_a_network_got() -> None:
+    made = content()
+    head, _, unet, peer = rows(markdown(made))[-4:]
+    cells = dict(zip(head, unet, strict=True))
+    assert cells["fastest in OpenVINO"] == "int8, only speed"
+    assert (cells["times eager"], cells["at least 8"]) == ("10.0", "yes")
+    assert cells["where the time goes"] == "dense convolution 65%, up-sampling 30%"
+    assert dict(zip(head, peer, strict=True))["at least 8"] == "no"
+
+    # The goal is one for small networks, and needs eager torch to compare with.
+    made["subjects"][0]["parameters"] = 12_000_001
+    for way in made["subjects"][1]["contenders"]:
+        way["times_eager"] = None
+    for row in rows(markdown(made))[-2:]:
+        assert dict(zip(head, row, strict=True))["at least 8"] == ""
 
 
 def test_the_machine_is_described() -> None:

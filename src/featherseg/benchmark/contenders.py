@@ -11,6 +11,7 @@ from torch import nn
 
 from featherseg.benchmark.frames import Frame
 from featherseg.benchmark.peers import own_predictor
+from featherseg.benchmark.profile import time_shares
 from featherseg.benchmark.scratch import write_int8_scratch
 from featherseg.benchmark.subjects import Subject
 from featherseg.benchmark.timing import Call
@@ -19,6 +20,7 @@ from featherseg.compress.fuse import fuse
 from featherseg.preprocess import Preprocessing
 from featherseg.runtime import Precision, open_session
 from featherseg.runtime.cpu import capabilities, default_precision
+from featherseg.runtime.openvino import OpenVinoSession
 from featherseg.segment import Segmenter
 from featherseg.types import Floats
 
@@ -73,7 +75,7 @@ class Ways:
     """Which ways of running are wanted beside torch, OpenVINO and ONNX Runtime in float32.
 
     ``bf16`` asks OpenVINO for it on processors without AMX too; ``int8`` quantizes networks
-    that have no int8 files, on noise. All use ``threads`` threads.
+    that have no int8 files, on noise, for both runtimes. All use ``threads`` threads.
     """
 
     threads: int
@@ -90,10 +92,20 @@ def contenders(subject: Subject, ways: Ways, frame: Frame, folder: Path) -> Iter
         yield _by_runtime(subject.bundle, runtime, asked, _Input(batch, frame, ways.threads))
     if ways.int8 and subject.bundle.manifest.precision != "int8":
         made = write_int8_scratch(subject.bundle, folder)
-        int8 = _by_runtime(made, OPENVINO, None, _Input(batch, frame, ways.threads))
-        yield replace(int8, only_speed=True)
+        for runtime in (OPENVINO, ONNXRUNTIME):
+            int8 = _by_runtime(made, runtime, None, _Input(batch, frame, ways.threads))
+            yield replace(int8, only_speed=True)
     if subject.kind == "peer" and subject.network is not None:
         yield from _by_its_own(subject.name, subject.network, batch.shape[-1])
+
+
+def kinds_of_work(contender: Contender, threads: int) -> dict[str, float] | None:
+    """The shares of `profile.time_shares`, None where it is not OpenVINO that runs."""
+    if contender.runtime != OPENVINO or contender.bundle is None:
+        return None
+    session = open_session(contender.bundle, OPENVINO, contender.asked, threads=threads)
+    assert isinstance(session, OpenVinoSession)
+    return time_shares(session, example(contender.bundle.preprocessing))
 
 
 def example(expected: Preprocessing) -> Floats:

@@ -24,13 +24,17 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Measured:
-    """One contender with the seconds of its calls, of its frames of both kinds, and its start."""
+    """One contender with the seconds of its calls, of its frames of both kinds, and its start.
+
+    ``kinds`` are the shares of its time by kind of operation, None where they are not known.
+    """
 
     contender: Contender
     seconds: Sequence[float]
     frame_seconds: Sequence[float] | None
     video_frame_seconds: Sequence[float] | None
     start: Start | None
+    kinds: Mapping[str, float] | None
 
     @property
     def latency(self) -> Latency:
@@ -99,6 +103,7 @@ def _contender(measured: Measured) -> dict[str, Any]:
         "frame": _frame(measured.frame_seconds),
         "video_frame": _frame(measured.video_frame_seconds),
         "start": None if measured.start is None else asdict(measured.start),
+        "kinds": measured.kinds,
     }
 
 

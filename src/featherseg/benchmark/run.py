@@ -11,7 +11,7 @@ import cv2
 import torch
 
 from featherseg.benchmark.accuracy import Accuracy, accuracy_of
-from featherseg.benchmark.contenders import Contender, Ways, contenders
+from featherseg.benchmark.contenders import Contender, Ways, contenders, kinds_of_work
 from featherseg.benchmark.content import (
     Measured,
     describe_machine,
@@ -94,6 +94,7 @@ def run_benchmark(
         )
         begun = _starts(opened, settings, _picture(frame, folder), show)
         foreign = foreign_share(before, load_now())
+        kinds = _kinds(opened, ways.threads, show)
         rates = best_rates({limit: times[limit] for limit in limits})
         subjects = []
         for place, (subject, found) in enumerate(opened):
@@ -104,6 +105,7 @@ def run_benchmark(
                     times.get(_Key("frame", place, index)),
                     times.get(_Key("video frame", place, index)),
                     begun.get(_Key("start", place, index)),
+                    kinds[_Key("network", place, index)],
                 )
                 for index, each in enumerate(found)
             ]
@@ -172,6 +174,18 @@ def _calls(opened: Sequence[Opened]) -> dict[Hashable, Call]:
             if each.video_frame is not None:
                 calls[_Key("video frame", place, index)] = each.video_frame
     return calls
+
+
+def _kinds(
+    opened: Sequence[Opened], threads: int, show: Show
+) -> dict[_Key, dict[str, float] | None]:
+    """Where the time of each contender goes."""
+    every = {
+        _Key("network", place, index): each
+        for place, (_, found) in enumerate(opened)
+        for index, each in enumerate(found)
+    }
+    return {key: kinds_of_work(every[key], threads) for key in show(list(every), "Profiling")}
 
 
 def _picture(frame: Frame, folder: Path) -> Path:

@@ -16,15 +16,27 @@ _WAYS = (
     *("times eager", "of peak", "file (MB)", "frames/s", "video/s", "first mask (s)"),
     *("memory (MB)", ""),
 )
+_REASONS = (
+    *("", "fastest in OpenVINO", "parameters", "times eager", "at least 8", "of peak"),
+    "where the time goes",
+)
+# The goal, and for which networks it stands.
+_GOAL_TIMES_EAGER, _GOAL_PARAMETERS = 8.0, 12_000_000
+_LEAST_SHARE = 0.1
 _WORDS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "nnunetv2": "nnU-Net"}
-_TEXT_COLUMNS = frozenset({"", "input", "fastest", "runtime", "precision", "score"})
+_TEXT_COLUMNS = frozenset(
+    {
+        *("", "input", "fastest", "runtime", "precision", "score"),
+        *("fastest in OpenVINO", "at least 8", "where the time goes"),
+    }
+)
 _ONLY_SPEED = "only speed: calibrated on noise"
 
 Json = Mapping[str, Any]
 
 
 def markdown(content: Json) -> str:
-    """The run in words, the table of what was compared, and that of all ways of running it."""
+    """The run in words, and three tables: what was compared, all ways to run it, and reasons."""
     return "\n".join(
         [
             *_about(content),
@@ -39,6 +51,14 @@ def markdown(content: Json) -> str:
                     for way in subject["contenders"]
                 ),
             ),
+            "",
+            f"Where the time goes, in the fastest way of OpenVINO, be it only for speed: kinds of "
+            f"operations with at least {_LEAST_SHARE:.0%} of it. Networks of at most "
+            f"{_GOAL_PARAMETERS // 10**6} million parameters should be at least "
+            f"{_GOAL_TIMES_EAGER:.0f} times as fast as eager torch; where one is not, these are "
+            "the reasons.",
+            "",
+            *_table(_REASONS, (_reason_row(each) for each in content["subjects"])),
             "",
         ]
     )
@@ -150,6 +170,24 @@ def _way_row(subject: Json, way: Json) -> tuple[str, ...]:
         _number(way["file_mb"], 1),
         *_whole_way(way),
         _ONLY_SPEED if way["only_speed"] else way["note"],
+    )
+
+
+def _reason_row(subject: Json) -> tuple[str, ...]:
+    """What holds a network back, beside how far it got."""
+    ways = [way for way in subject["contenders"] if way["runtime"] == "openvino"]
+    way = min(ways, key=lambda way: way["latency"]["p50_ms"])
+    eager, share = way["times_eager"], way["peak_share"]
+    is_meant = eager is not None and subject["parameters"] <= _GOAL_PARAMETERS
+    largest = sorted((way["kinds"] or {}).items(), key=lambda entry: -entry[1])
+    return (
+        f"`{subject['name']}`",
+        way["precision"] + (", only speed" if way["only_speed"] else ""),
+        f"{subject['parameters']:,}",
+        _number(eager, 1),
+        ("yes" if eager >= _GOAL_TIMES_EAGER else "no") if is_meant else "",
+        "" if share is None else f"{share:.0%}",
+        ", ".join(f"{kind} {part:.0%}" for kind, part in largest if part >= _LEAST_SHARE),
     )
 
 
