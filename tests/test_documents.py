@@ -72,6 +72,14 @@ def test_the_score_table_is_made_from_the_committed_cases() -> None:
         assert f"({summary['n_lesion']} with a lesion)" in README
 
 
+def test_the_page_of_gates_is_made_from_the_committed_reports() -> None:
+    made = script("results/int8_gates.py")
+    assert made.page() == (made.FOLDER / "README.md").read_text(), (
+        "run: python results/int8_gates.py"
+    )
+    assert made.page().count("| 0 | ") == 4  # every network passed: nothing is newly missed
+
+
 def test_the_networks_pages_are_those_of_the_cards() -> None:
     made = script("docs/networks/make_cards.py").pages()
     assert {path.name for path in made} == {

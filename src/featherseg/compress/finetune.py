@@ -21,7 +21,7 @@ from featherseg.losses.labels import log_probabilities
 from featherseg.networks.presence import with_presence
 from featherseg.types import Floats
 
-EPOCHS = 4
+EPOCHS = 12
 _LEARNING_RATE = 1e-4
 _BATCH = 4
 _LEVELS = 255
