@@ -55,3 +55,26 @@ def test_weights_have_seven_bits_where_products_would_overflow(
         folder = tmp_path / str(vnni)
         folder.mkdir()
         assert max(np.abs(each.astype(int)).max() for each in weights(quantized(folder))) == largest
+
+
+def test_a_normalization_is_quantized_without_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = tiny_onnx(1, 3)
+    make = onnx.helper.make_node
+    model.graph.node[1].CopyFrom(
+        make("InstanceNormalization", ["level", "scale", "shift"], ["light"])
+    )
+    for name, value in (("scale", 2.0), ("shift", 0.5)):
+        model.graph.initializer.append(
+            onnx.numpy_helper.from_array(np.array([value], np.float32), name)
+        )
+    onnx.save(model, tmp_path / "model.onnx")
+    write_int8_onnx(tmp_path / "model.onnx", NOISE, tmp_path / "int8.onnx")
+    assert not caplog.records
+    exact, rounded = (
+        open_onnxruntime(tmp_path / name, threads=1).logits(NOISE)
+        for name in ("model.onnx", "int8.onnx")
+    )
+    assert np.abs(rounded - exact).mean() < 0.05 * exact.std()
+    assert not np.array_equal(rounded, exact)

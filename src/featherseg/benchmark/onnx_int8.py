@@ -13,6 +13,8 @@ from featherseg.runtime.cpu import capabilities
 from featherseg.types import Floats
 
 _INPUT = "image"
+# Their scales have one axis, where the tool looks for a second and then warns.
+_CHANNEL_AXES = {"InstanceNormalization": 0, "LayerNormalization": 0}
 
 
 class _Batches:
@@ -47,5 +49,6 @@ def write_int8_onnx(model: Path, calibration: Floats, path: Path) -> None:
         reduce_range=not capabilities().vnni,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
+        extra_options={"QDQOpTypePerChannelSupportToAxis": _CHANNEL_AXES},
     )
     prepared.unlink()
