@@ -101,12 +101,24 @@ def test_the_benchmark_table_is_that_of_the_committed_outputs() -> None:
     folder = REPOSITORY / "benchmarks"
     table = (folder / "README.md").read_text()
 
-    def stored(name: str) -> Any:
-        return json.loads((folder / "results" / f"{name}-avx2.json").read_text())
+    def shows(value: str, name: str) -> bool:
+        return f"| {value} | `{name}.json` |" in table
 
-    for runtime in ("openvino", "onnxruntime"):
-        start = stored(f"startup-{runtime}")
-        text = f"{start['wall_s']['median']:.2f} s, {start['peak_mb']['median']:.0f} MB"
-        assert f"| {text} | `startup-{runtime}-avx2.json` |" in table
-    step = stored("training")["results"]["loop (32-true)"]["times_eager_f32"]
-    assert f"| {step:.1f} times | `training-avx2.json` |" in table
+    def stored(name: str) -> Any:
+        return json.loads((folder / "results" / f"{name}.json").read_text())
+
+    for name in ("openvino-avx2", "onnxruntime-avx2", "openvino-avx512"):
+        start = stored(f"startup-{name}")
+        seconds, mb = start["wall_s"]["median"], start["peak_mb"]["median"]
+        assert shows(f"{seconds:.2f} s, {mb:.0f} MB", f"startup-{name}")
+    for name, precision in (("training-avx2", "32-true"), ("training-avx512", "bf16-mixed")):
+        step = stored(name)["results"][f"loop ({precision})"]["times_eager_f32"]
+        assert shows(f"{step:.1f} times", name)
+    assert shows(
+        f"{stored('training-avx512')['with_data_times_fixed_batch']:.2f} times", "training-avx512"
+    )
+    for name in ("pipeline-256-avx512", "pipeline-512-avx512"):
+        measured = stored(name)
+        rate = measured["frames_per_s"]["2 streams, 3 begun"]["median"]
+        assert shows(f"{measured['steps_ms']['pre- and post-processing']:.2f} ms", name)
+        assert shows(f"{rate:.0f} frames/s", name)
