@@ -1,4 +1,4 @@
-"""Write results/int8_gates/README.md from the gates' reports beside it.
+"""Write results/int8_gates/gates.md from the gates' reports beside it.
 
 A report is what `featherseg export RUN --precision int8 --data BUSI --report FILE` writes, here of
 the networks that `feathernet_comparison.py` trained with seed 0:
@@ -62,4 +62,4 @@ def _row(name: str, report: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    write_text(FOLDER / "README.md", page())
+    write_text(FOLDER / "gates.md", page())

@@ -74,7 +74,7 @@ def test_the_score_table_is_made_from_the_committed_cases() -> None:
 
 def test_the_page_of_gates_is_made_from_the_committed_reports() -> None:
     made = script("results/int8_gates.py")
-    assert made.page() == (made.FOLDER / "README.md").read_text(), (
+    assert made.page() == (made.FOLDER / "gates.md").read_text(), (
         "run: python results/int8_gates.py"
     )
     assert made.page().count("| 0 | ") == 4  # every network passed: nothing is newly missed
