@@ -122,3 +122,24 @@ def test_the_benchmark_table_is_that_of_the_committed_outputs() -> None:
         rate = measured["frames_per_s"]["2 streams, 3 begun"]["median"]
         assert shows(f"{measured['steps_ms']['pre- and post-processing']:.2f} ms", name)
         assert shows(f"{rate:.0f} frames/s", name)
+
+
+def test_the_speeds_in_words_are_those_of_the_committed_run() -> None:
+    run = json.loads((REPOSITORY / "benchmarks" / "full" / "benchmark.json").read_text())
+    ms = {
+        (subject["name"], way["runtime"], way["precision"]): way["latency"]["p50_ms"]
+        for subject in run["subjects"]
+        for way in subject["contenders"]
+        if way["note"] != "not fused"
+    }
+    eager = ms["simplified_unet", "torch", "f32"]
+    theirs = ms["simplified_unet", "openvino", "int8"]
+    ours = ms["feathernet_s", "openvino", "int8"]
+    for text in (README, (REPOSITORY / "docs" / "feathernet.md").read_text()):
+        words = " ".join(text.split())
+        for value in (eager, theirs, ours):
+            assert f"{value:.1f} ms" in words
+    assert f"{eager / ours:.0f} times as long" in words
+    assert f"{theirs / ours:.1f} times as long" in words
+    for name in ("feathernet_s", "laednet_s", "simplified_unet", "alnet", "lighter_unet_16"):
+        assert f"{ms[name, 'onnxruntime', 'f32']:.1f}" in words
