@@ -122,6 +122,9 @@ def test_the_benchmark_table_is_that_of_the_committed_outputs() -> None:
         rate = measured["frames_per_s"]["2 streams, 3 begun"]["median"]
         assert shows(f"{measured['steps_ms']['pre- and post-processing']:.2f} ms", name)
         assert shows(f"{rate:.0f} frames/s", name)
+    growth = stored("stream-avx512")["growth_mb_per_10000_frames"]
+    assert growth < 1
+    assert shows(f"{growth:.2f} MB", "stream-avx512")
 
 
 def test_the_speeds_in_words_are_those_of_the_committed_run() -> None:
