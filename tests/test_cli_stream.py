@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -260,6 +261,20 @@ def test_a_live_frame_is_finished_before_the_next_one_comes(
     written = summary(out)
     assert written["problem"] == "camera:0: the camera stopped"
     assert (written["frames"], written["dropped"]) == (4, 0)
+
+
+def test_freed_memory_is_kept_where_the_c_library_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    glibc = SimpleNamespace(mallopt=lambda which, size: asked.append((which, size)))
+    for platform, library in (("darwin", glibc), ("linux", SimpleNamespace())):
+        monkeypatch.setattr(sys, "platform", platform)
+        monkeypatch.setattr(stream.ctypes, "CDLL", lambda _, library=library: library)
+        stream.keep_freed_memory()
+    assert not asked
+    monkeypatch.setattr(stream.ctypes, "CDLL", lambda _: glibc)
+    stream.keep_freed_memory()
+    # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h.
+    assert asked == [(-3, 32 << 20), (-1, 32 << 20)]
 
 
 def test_a_file_in_real_time(bundle: Bundle, clip: Path, cli: Cli) -> None:
