@@ -268,10 +268,10 @@ def test_freed_memory_is_kept_where_the_c_library_can(monkeypatch: pytest.Monkey
     glibc = SimpleNamespace(mallopt=lambda which, size: asked.append((which, size)))
     for platform, library in (("darwin", glibc), ("linux", SimpleNamespace())):
         monkeypatch.setattr(sys, "platform", platform)
-        monkeypatch.setattr(stream.ctypes, "CDLL", lambda _, library=library: library)
+        monkeypatch.setattr("ctypes.CDLL", lambda _, library=library: library)
         stream.keep_freed_memory()
     assert not asked
-    monkeypatch.setattr(stream.ctypes, "CDLL", lambda _: glibc)
+    monkeypatch.setattr("ctypes.CDLL", lambda _: glibc)
     stream.keep_freed_memory()
     # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h.
     assert asked == [(-3, 32 << 20), (-1, 32 << 20)]
