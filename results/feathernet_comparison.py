@@ -30,14 +30,14 @@ from featherseg.grid import Job, is_done, run_folder, run_grid
 from featherseg.grid.job import packed_once
 from featherseg.operating_point import choose_operating_point, choose_screening_point
 from featherseg.report.scores import CASES_FILE
-from featherseg.splits import Split, load_split, make_split, save_split, subset
+from featherseg.splits import Split, grouped, load_split, make_split, save_split, subset
 from featherseg.stats import mean_interval, wilson
 from featherseg.stats.paired import holm, mcnemar_p, permutation_p
 from featherseg.storage import write_json, write_text
 from featherseg.summary.table import CORE_METRICS
 from featherseg.train.outcome import predict
 from featherseg.train.recipe import Recipe, as_values, load_recipe
-from featherseg.train.run import load_run, run_segmenter
+from featherseg.train.run import load_run, segmenter_of
 from featherseg.train.show import Show
 
 OUT = Path(__file__).resolve().parent / "feathernet"
@@ -150,17 +150,14 @@ def screen(
     job: Job, dataset: Dataset, split: Split, work: Path
 ) -> tuple[list[Row], dict[str, Any]]:
     """Areas in the test images at the screening point, which the validation images choose."""
-    folder = run_folder(work, job.name)
     packed = packed_once(dataset, split, job.recipe, work, SHOW)
     validation = packed.select(subset(split, "validation", job.fold))
-    answer = predict(load_run(folder).network, validation.images, job.recipe)
+    run = load_run(run_folder(work, job.name))
+    answer = predict(run.network, validation.images, job.recipe)
     _, scores = choose_operating_point(answer.logits, validation.masks, answer.presence)
     chosen = choose_screening_point(scores)
-    groups = split.groups
-    cases = tuple(replace(case, group=groups.get(case.id, case.group)) for case in dataset.cases)
-    segmenter = replace(run_segmenter(folder), operating_point=chosen.point)
-    tested = subset(split, "test", job.fold)
-    found = evaluate(segmenter, replace(dataset, cases=cases), tested)
+    segmenter = replace(segmenter_of(run), operating_point=chosen.point)
+    found = evaluate(segmenter, grouped(dataset, split), subset(split, "test", job.fold))
     rows = [row for row in found.rows if row.metric in ("area_true", "area_found")]
     return rows, {"split_sha256": split.sha256, "screening": asdict(chosen)}
 

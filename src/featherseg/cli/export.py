@@ -192,15 +192,17 @@ def _in_int8(asked: _Asked, report: Path | None) -> "Bundle | None":
     from featherseg.cli.console import remarks, tracked
     from featherseg.compress.gate import described
     from featherseg.errors import GateError
-    from featherseg.export import check_place, read_trained
+    from featherseg.export import check_place
     from featherseg.export.images import quantizing_images
     from featherseg.export.int8 import Watch, export_int8
+    from featherseg.export.trained import trained_of
     from featherseg.train.run import load_run
 
     assert asked.data is not None
     check_place(asked.out, asked.overwrite)
-    trained = read_trained(asked.runs[0])
-    images = quantizing_images(load_run(asked.runs[0]), asked.data, asked.layout, asked.calibration)
+    run = load_run(asked.runs[0])
+    trained = trained_of(run)
+    images = quantizing_images(run, asked.data, asked.layout, asked.calibration)
     gates: list[GateEntry] = []
 
     def tell(gate: GateEntry) -> None:

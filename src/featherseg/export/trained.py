@@ -10,10 +10,8 @@ from torch import nn
 
 from featherseg.datasets import DATASETS
 from featherseg.errors import RunError
-from featherseg.storage import sha256_file
-from featherseg.train.files import BEST
 from featherseg.train.outcome import CHECK_FILE as RUN_CHECK_FILE
-from featherseg.train.run import load_run
+from featherseg.train.run import Run, load_run
 from featherseg.types import FROM_SCRATCH, Pixels
 
 
@@ -33,7 +31,12 @@ class Trained:
 
 def read_trained(folder: Path) -> Trained:
     """What export needs of a finished run folder; raises RunError."""
-    run = load_run(folder)
+    return trained_of(load_run(folder))
+
+
+def trained_of(run: Run) -> Trained:
+    """What export needs of a run; raises RunError where its check images cannot be read."""
+    folder = run.folder
     content, best = run.content, run.content["best"]
     try:
         with np.load(folder / RUN_CHECK_FILE, allow_pickle=False) as check:
@@ -53,7 +56,7 @@ def read_trained(folder: Path) -> Trained:
             "preprocessing": asdict(run.preprocessing),
             "sources": {
                 **{name: content[name] for name in sources},
-                "checkpoint_sha256": sha256_file(folder / BEST),
+                "checkpoint_sha256": run.checkpoint_sha256,
             },
             "training": {
                 "initial_weights": content.get("initial_weights", FROM_SCRATCH),
