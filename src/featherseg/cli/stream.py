@@ -158,7 +158,7 @@ def keep_freed_memory() -> None:
     """Have glibc use the memory of one frame again for the next; nothing with other C libraries.
 
     Left alone it moves its thresholds while it runs: frames then come from pages of their own or
-    from the heap by turns, which leaves holes, so that a long stream grows by tens of MB, and
+    from the heap by turns, which leaves holes, so that memory grows in a long stream, and
     pages that are given back and taken again cost time for every frame.
     """
     if not sys.platform.startswith("linux"):

@@ -102,7 +102,7 @@ def open_session(
         provider = PROVIDERS[runtime]
         session = open_onnxruntime(model, rule=rule, threads=threads, provider=provider)
         return replace(session, runtime=runtime)
-    known = ", ".join(dict.fromkeys((*RUNTIMES, *PROVIDERS)))
+    known = ", ".join(("openvino", *PROVIDERS))
     raise BundleError(f"unknown runtime '{runtime}'; choose one of {known}")
 
 

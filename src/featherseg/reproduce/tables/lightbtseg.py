@@ -20,7 +20,6 @@ _PAPER = (
 )
 _PROTOCOL = "lightbtseg"
 _TEACHER = "lightbtseg_teacher"
-# At the small scale a teacher is Attention U-Net of half its width.
 _STUDENT = "lightbtseg_student"
 # The same training without teachers, also of the networks compared with.
 _ALONE = "simplified_unet"
