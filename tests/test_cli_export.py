@@ -14,6 +14,7 @@ from torch import nn
 import featherseg.export as floats
 import featherseg.export.images as choosing
 import featherseg.export.int8 as integers
+import featherseg.export.trained as reading
 import featherseg.train.run as runs
 from featherseg.bundle import load_bundle
 from featherseg.compress.gate import GateCase
@@ -56,6 +57,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for module in (floats, integers):
         monkeypatch.setattr(module, "write_onnx", write)
     monkeypatch.setattr(floats, "read_trained", lambda folder: trained)
+    monkeypatch.setattr(reading, "trained_of", lambda run: trained)
     monkeypatch.setattr(runs, "load_run", lambda folder: None)
     monkeypatch.setattr(choosing, "quantizing_images", lambda *given: chosen)
     return tmp_path / "run"
