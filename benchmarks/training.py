@@ -1,13 +1,15 @@
 """Training speed of one network: eager float32 against the training loop's own setting.
 
-    python benchmarks/training.py [NETWORK] [--size 256] [--batch 8] [--rounds 10] [--json]
+    python benchmarks/training.py [NETWORK] [--compile] [--size 256] [--batch 8] [--json]
 
 A step is forward, loss, backward and Adam. The contenders take turns, so that a busy machine
 slows them alike; compare the ratios, not the images per second. "loop" is what `featherseg
 train` does on this machine, on one fixed batch: channels last, and bf16 where it is faster
 (`train.precision`). "loop with data" draws each batch from a packed set in memory and augments
 it with all that the recipe `simplified_unet` changes; what it takes more than "loop" is the
-price of the data, at most a tenth.
+price of the data, at most a tenth. With `--compile` there is also "compiled loop", the loop's step
+by `torch.compile`, as the setting `compile: true` of a recipe asks for; the minutes that compiling
+takes are no part of its time.
 
     python benchmarks/training.py [NETWORK] --waiting [--beside 1] [--rounds 10] [--json]
 
@@ -48,6 +50,7 @@ from featherseg.train.sampling import augment_random
 
 _BASELINE = "eager f32"
 _LOOP = "loop"
+_COMPILED = "compiled loop"
 _WARM_UP = 2
 _SAMPLES = 32
 _POLICY = "OMP_WAIT_POLICY"
@@ -59,8 +62,8 @@ Step = Callable[[], None]
 Batch = tuple[Tensor, Tensor]
 
 
-def contenders(name: str, size: int, batch_size: int) -> dict[str, Step]:
-    """One training step of each setting, by name."""
+def contenders(name: str, size: int, batch_size: int, compiled: bool = False) -> dict[str, Step]:
+    """One training step of each setting, by name, with or without the compiled one."""
     device = pick_device()
     samples = random_samples(_SAMPLES, size, device)
     precision = pick_precision("auto", device, build_network(name), (size, size))
@@ -77,12 +80,16 @@ def contenders(name: str, size: int, batch_size: int) -> dict[str, Step]:
         drawn = apply_changes(drawn, draw_changes(turns, (size, size), recipe.augment, random))
         return drawn.images, drawn.masks
 
-    return {
+    runs = {
         _BASELINE: training_step(name, lambda: plain, device, "32-true", channels_last=False),
         "channels last f32": training_step(name, lambda: fixed, device, "32-true"),
         f"{_LOOP} ({precision})": training_step(name, lambda: fixed, device, precision),
         f"{_LOOP} with data ({precision})": training_step(name, augmented, device, precision),
     }
+    if compiled:
+        step = training_step(name, lambda: fixed, device, precision, compiled=True)
+        runs[f"{_COMPILED} ({precision})"] = step
+    return runs
 
 
 def random_samples(count: int, size: int, device: torch.device) -> Samples:
@@ -97,12 +104,16 @@ def training_step(
     draw: Callable[[], Batch],
     device: torch.device,
     precision: str,
+    *,
     channels_last: bool = True,
+    compiled: bool = False,
 ) -> Step:
     """A function that does one step on a batch that `draw` gives."""
     torch.manual_seed(0)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network: nn.Module = build_network(name).to(device).to(memory_format=layout).train()
+    if compiled:
+        network.compile()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
 
     def step() -> None:
@@ -225,6 +236,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--waiting", action="store_true")
     parser.add_argument("--beside", type=int, default=0)
     parser.add_argument("--json", action="store_true")
@@ -242,15 +254,17 @@ def main() -> None:
     }
     asked = (given.network, given.size, given.batch)
     with busy_cores(given.beside):
-        measure = waiting_results if given.waiting else results
-        report |= measure(*asked, given.rounds)
+        if given.waiting:
+            report |= waiting_results(*asked, given.rounds)
+        else:
+            report |= results(*asked, given.rounds, given.compile)
     print(json.dumps(report, indent=2) if given.json else as_text(report))
 
 
-def results(name: str, size: int, batch_size: int, rounds: int) -> dict[str, Any]:
+def results(name: str, size: int, batch_size: int, rounds: int, compiled: bool) -> dict[str, Any]:
     """What the settings take, and the memory of all of them together."""
     torch.set_num_threads(available_cores())
-    times = seconds_a_step(contenders(name, size, batch_size), rounds)
+    times = seconds_a_step(contenders(name, size, batch_size, compiled), rounds)
     return {
         "results": summarize(times, batch_size, _BASELINE, "times_eager_f32"),
         "with_data_times_fixed_batch": data_ratio(times),

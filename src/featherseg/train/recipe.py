@@ -64,7 +64,8 @@ class Recipe:
     () to none. ``label_smoothing`` is the share of the target that is even over the labels.
     ``presence_weight`` is that of the presence head's loss beside the others, for networks that
     have one. ``clip_norm`` bounds the gradient's norm, ``ema`` is the decay of a moving average
-    of the weights, which then is what is validated and kept.
+    of the weights, which then is what is validated and kept. ``compile`` hands the step's forward
+    and backward pass to `torch.compile`.
     """
 
     __pydantic_config__ = CLOSED
@@ -91,11 +92,12 @@ class Recipe:
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     distill: CheckedDistill | None = None
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    compile: bool = False
 
 
 _RECIPE = TypeAdapter(Recipe)
 # Keys that recipes did not have at first, and the values that change nothing.
-_LATER = {"presence_weight": 0.0}
+_LATER = {"presence_weight": 0.0, "compile": False}
 
 
 def load_recipe(name_or_path: str | Path, settings: Sequence[str] = ()) -> Recipe:

@@ -1,5 +1,7 @@
 """What the training loop works with: network, optimizer and data, on their device."""
 
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,8 @@ from featherseg.train.teachers import Folders
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+_COMPILER = "inductor"
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,9 @@ def prepare(
     with fabric.autocast():
         objective = make_objective(recipe, teachers, parts["train"], device)
     learner = _Learner(network, objective)
+    if recipe.compile:
+        _check_compiler(fabric.world_size)
+        learner.compile(backend=_COMPILER)
     wrapped, optimizer = fabric.setup(learner, _optimizer(recipe, learner))
     return Training(
         recipe=recipe,
@@ -139,6 +146,20 @@ def _check_parts(is_positive: NDArray[np.bool_], recipe: Recipe, processes: int)
         raise RecipeError(
             f"batches of {least} image(s) cannot be shared by {processes} processes; start fewer "
             f"processes, or train with --set batch_size={2 * processes} or more"
+        )
+
+
+def _check_compiler(processes: int) -> None:
+    """RecipeError where `torch.compile` could not do its work."""
+    if processes > 1:
+        raise RecipeError(
+            f"compile=true is for one process, not for {processes}: the batch norm that they share "
+            "cannot be compiled; train with --set compile=false"
+        )
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++")):
+        raise RecipeError(
+            "compile=true needs a C++ compiler (g++ or clang++) and found none; install one, or "
+            "train with --set compile=false"
         )
 
 
