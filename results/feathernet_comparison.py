@@ -2,11 +2,12 @@
 
 All learn by the recipe `feathernet_s` on the same duplicate-safe split; only FeatherNet has a
 presence head, and so a weight for it. It learns twice: from the masks alone, and from masks and
-three of the others, trained on the same seed or fold, whose mean is its teacher. What is finished
-is skipped, what was interrupted goes on:
+three of the others, trained on the same seed or fold, whose mean is its teacher. And twice more for
+three times as many epochs, which take it about the time that `simplified_unet` takes for its own.
+What is finished is skipped, what was interrupted goes on:
 
-    python results/feathernet_comparison.py BUSI --work runs/feathernet           # small
-    python results/feathernet_comparison.py BUSI --work runs/feathernet --folds   # for a GPU
+    python results/feathernet_comparison.py BUSI --work runs/feathernet                # small
+    python results/feathernet_comparison.py BUSI --work runs/feathernet --scale full   # for a GPU
 
 With --part seed_0 or --part alnet/fold_2 only that part is run, so that several processes can
 share the work.
@@ -46,9 +47,14 @@ PLAIN = "feathernet_s"
 # Learns from networks of the papers, beside the masks.
 OURS = f"{PLAIN}_taught"
 TEACHERS = ("simplified_unet", "alnet", "laednet_s")
+# The same two, each as often as `LONGER` says.
+PLAIN_LONG, OURS_LONG = f"{PLAIN}_long", f"{OURS}_long"
+LONGER = 3
+TAUGHT, LONG = (OURS, OURS_LONG), (PLAIN_LONG, OURS_LONG)
+FEATHERNETS = (OURS, PLAIN, OURS_LONG, PLAIN_LONG)
 # In the order of training; the last takes longest, and nobody waits for it.
-NETWORKS = (*TEACHERS, PLAIN, OURS, "lighter_unet_16")
-_ROWS = (OURS, PLAIN, *(name for name in NETWORKS if name not in (OURS, PLAIN)))
+NETWORKS = (*TEACHERS, PLAIN, OURS, *LONG, "lighter_unet_16")
+_OTHERS = tuple(name for name in NETWORKS if name not in FEATHERNETS)
 _TEACHER = "papers"
 SCREENING_FILE, ABOUT_FILE = "screening.csv", "about.json"
 # What the interval of the paired difference in Dice may not fall below.
@@ -63,6 +69,7 @@ class Scale:
 
     name: str
     settings: tuple[str, ...]
+    epochs: int
     folds: int | None
     seeds: tuple[int, ...]
     about: str
@@ -71,20 +78,30 @@ class Scale:
 SCALES = {
     "small": Scale(
         "small",
-        ("input_size=128", "epochs=30"),
+        ("input_size=128",),
+        30,
         None,
         (0, 1, 2),
         "Small: 128x128, 30 epochs, one split in 7 : 1 : 2, three seeds. The full comparison "
         "(256x256, 100 epochs, five folds) has not been run where there is no page full.md.",
     ),
-    "full": Scale("full", (), 5, (0,), "256x256, 100 epochs, five folds, one seed."),
+    "medium": Scale(
+        "medium",
+        (),
+        30,
+        None,
+        (0,),
+        "Medium: 256x256, 30 epochs, one split in 7 : 1 : 2, one seed.",
+    ),
+    "full": Scale("full", (), 100, 5, (0,), "256x256, 100 epochs, five folds, one seed."),
 }
 
 
 def named_recipe(name: str, seed: int, scale: Scale, teachers: Sequence[str] = ()) -> Recipe:
     """The one recipe, for a network of `NETWORKS`; `teachers` are the jobs that teach it."""
-    settings = [f"seed={seed}", *scale.settings]
-    if name == OURS:
+    epochs = scale.epochs * (LONGER if name in LONG else 1)
+    settings = [f"seed={seed}", *scale.settings, f"epochs={epochs}"]
+    if name in TAUGHT:
         # Predictions on plain images are made once and warped with the masks.
         taught = {
             "teachers": [{"name": _TEACHER, "runs": list(teachers)}],
@@ -93,7 +110,7 @@ def named_recipe(name: str, seed: int, scale: Scale, teachers: Sequence[str] = (
             "view": "original",
         }
         settings.append(f"distill={json.dumps(taught)}")
-    elif name != PLAIN:
+    elif name not in FEATHERNETS:
         settings += [f"network={name}", "presence_weight=0"]
     return load_recipe(PLAIN, settings)
 
@@ -114,7 +131,7 @@ def make_jobs(dataset: Dataset, work: Path, scale: Scale) -> dict[str, Job]:
             for network in NETWORKS:
                 name = f"{scale.name}/{network}/{part}"
                 recipe = named_recipe(network, seed, scale, taught_by)
-                teachers = {_TEACHER: taught_by} if network == OURS else {}
+                teachers = {_TEACHER: taught_by} if network in TAUGHT else {}
                 jobs[name] = Job(name, recipe, dataset.root, LAYOUT, path, fold, teachers)
     return jobs
 
@@ -210,10 +227,10 @@ def _means(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {case: fmean(each) for case, each in values.items()}
 
 
-def compare(scored: Mapping[str, Scored]) -> dict[str, Any]:
-    """Every network beside `OURS`, which must be among them, on the images that it scored."""
-    ours = scored[OURS]
-    others = {name: each for name, each in scored.items() if name != OURS}
+def compare(scored: Mapping[str, Scored], ours_name: str = OURS) -> dict[str, Any]:
+    """Every network beside `ours_name`, which must be among them, on the images that it scored."""
+    ours = scored[ours_name]
+    others = {name: each for name, each in scored.items() if name != ours_name}
     accuracy = {name: _accuracy(ours, each) for name, each in others.items()}
     alarms = {name: _alarms(ours, each) for name, each in others.items()}
     for versus in (accuracy, alarms):
@@ -265,8 +282,8 @@ def _alarms(ours: Scored, other: Scored) -> dict[str, Any]:
     }
 
 
-def page(compared: Mapping[str, Any], scale: Scale) -> str:
-    """The comparison as Markdown; networks that were not run are named."""
+def page(compared: Mapping[str, Mapping[str, Any]], scale: Scale) -> str:
+    """The comparison as Markdown: `compare`'s answers by what the others stand beside."""
     lines = [
         f"# FeatherNet-S beside four networks on BUSI, {scale.name}",
         "",
@@ -276,21 +293,35 @@ def page(compared: Mapping[str, Any], scale: Scale) -> str:
         f"`{OURS}` learned from the masks and from the mean of "
         f"{', '.join(f'`{name}`' for name in TEACHERS)}.",
         "",
-        f"| network | trainings | lesions | Dice | `{OURS}` less this | p (Holm) "
+        "False alarms are those at the point that the validation images choose for the fewest of",
+        "them at a sensitivity of at least 0.95 there. An image counts once for McNemar's test, by",
+        "what most of its seeds say.",
+    ]
+    same, longer = "The same number of epochs", f"FeatherNet for {LONGER} times as many epochs"
+    for ours, title in ((OURS, same), (OURS_LONG, longer)):
+        lines += ["", f"## {title}", "", *_tables(compared.get(ours, {}), ours)]
+    return "\n".join(lines) + "\n"
+
+
+def _beside(ours: str) -> tuple[str, ...]:
+    """The rows of the tables of `ours`, with itself; they all are tested beside it."""
+    return (ours, PLAIN_LONG if ours in LONG else PLAIN, *_OTHERS)
+
+
+def _tables(compared: Mapping[str, Any], ours: str) -> list[str]:
+    """Accuracy and false alarms beside `ours`; networks that were not run are named."""
+    rows = _beside(ours)
+    return [
+        f"| network | trainings | lesions | Dice | `{ours}` less this | p (Holm) "
         "| not below -0.005 |",
         "|---|---:|---:|---:|---|---:|---|",
-        *(_accuracy_row(name, compared.get(name)) for name in _ROWS),
-        "",
-        "At the point that the validation images choose for the fewest false alarms at a",
-        "sensitivity of at least 0.95 there. An image counts once for McNemar's test, by what most",
-        "of its seeds say.",
+        *(_accuracy_row(name, compared.get(name)) for name in rows),
         "",
         "| network | sensitivity | normal images | false alarms | only this one's "
-        f"| only `{OURS}`'s | p (Holm) |",
+        f"| only `{ours}`'s | p (Holm) |",
         "|---|---:|---:|---|---:|---:|---:|",
-        *(_alarms_row(name, compared.get(name)) for name in _ROWS),
+        *(_alarms_row(name, compared.get(name)) for name in rows),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _accuracy_row(name: str, each: Mapping[str, Any] | None) -> str:
@@ -332,12 +363,16 @@ def _p(value: float | None) -> str:
 
 
 def write_pages() -> None:
-    """SCALE.md and SCALE.json of every scale in which FeatherNet was run."""
+    """SCALE.md and SCALE.json of every scale in which a taught FeatherNet was run."""
     for scale in SCALES.values():
         read = {name: read_scored(OUT / scale.name / name) for name in NETWORKS}
         scored = {name: each for name, each in read.items() if each is not None}
-        if OURS in scored:
-            compared = compare(scored)
+        compared = {
+            ours: compare({name: scored[name] for name in _beside(ours) if name in scored}, ours)
+            for ours in TAUGHT
+            if ours in scored
+        }
+        if compared:
             write_json(OUT / f"{scale.name}.json", compared)
             write_text(OUT / f"{scale.name}.md", page(compared, scale))
 
@@ -347,13 +382,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, nargs="?", help="the BUSI folder")
     parser.add_argument("--work", type=Path, default=Path("runs/feathernet"))
-    parser.add_argument("--folds", action="store_true", help="five folds at full size")
+    parser.add_argument("--scale", choices=SCALES, default="small")
     parser.add_argument(
         "--part", action="append", default=[], help="only this, as seed_0 or alnet/fold_2"
     )
     given = parser.parse_args()
     if given.data:
-        run(given.data, given.work, SCALES["full" if given.folds else "small"], given.part)
+        run(given.data, given.work, SCALES[given.scale], given.part)
     write_pages()
 
 

@@ -103,9 +103,14 @@ def test_differences_and_alarms_are_ours_against_each(made: ModuleType) -> None:
 
 def test_the_page_names_what_was_not_run(made: ModuleType) -> None:
     compared = made.compare({name: scored(made, 0.0, [0]) for name in (made.OURS, "alnet")})
-    page = made.page(compared, made.SCALES["small"])
-    assert "| `laednet_s` | not run |" in page
-    assert page.count("| `alnet` | 3 | 40 |") == 1
+    page = made.page({made.OURS: compared}, made.SCALES["small"])
+    same, longer = page.split("## FeatherNet for 3 times as many epochs")
+    assert "| `laednet_s` | not run |" in same
+    assert same.count("| `alnet` | 3 | 40 |") == 1
+    assert f"`{made.PLAIN}`" in same
+    assert f"`{made.PLAIN_LONG}`" not in same
+    for name in (made.OURS_LONG, made.PLAIN_LONG, "alnet"):
+        assert longer.count(f"| `{name}` | not run |") == 2
     assert "128x128, 30 epochs, one split" in page
 
 
@@ -122,7 +127,11 @@ def test_all_learn_by_one_recipe(made: ModuleType) -> None:
     plain = recipes[made.PLAIN]
     assert plain.presence_weight > 0
     assert (plain.input_size, plain.epochs, plain.seed) == ((128, 128), 30, 1)
-    for name in set(made.NETWORKS) - {made.PLAIN, made.OURS}:
+    for name in made.FEATHERNETS:
+        assert recipes[name].epochs == (90 if name.endswith("_long") else 30)
+    for name in (made.OURS, made.PLAIN):
+        assert dataclasses.replace(recipes[f"{name}_long"], epochs=30) == recipes[name]
+    for name in set(made.NETWORKS) - set(made.FEATHERNETS):
         assert dataclasses.replace(plain, network=name, presence_weight=0) == recipes[name]
     taught = recipes[made.OURS]
     assert taught.distill.teachers[0].runs == ("one", "two")
@@ -168,7 +177,8 @@ def test_a_tiny_comparison_is_run_once_and_resumed(
 ) -> None:
     tiny = made.Scale(
         "small",
-        ("input_size=64", "epochs=2", "network_options.width=8", "precision=32-true"),
+        ("input_size=64", "network_options.width=8", "precision=32-true"),
+        2,
         None,
         (0,),
         "Tiny.",
