@@ -160,7 +160,7 @@ def test_a_single_label_may_be_called_anything(teacher: Path, tmp_path: Path) ->
 
 def test_a_teacher_that_knows_the_test_images_is_refused(teacher: Path, tmp_path: Path) -> None:
     other = split((IDS[0], IDS[7], IDS[9]), "b")
-    with pytest.raises(RunError, match=r"with 2 of the student's test images \(case 7, case 9\)"):
+    with pytest.raises(RunError, match=r"with 2 of this training's test images \(case 7, case 9\)"):
         check_teachers(student(teacher), None, PACK, provenance(other))
     # Another split that tests none of what the teacher learned from is no leak.
     check_teachers(student(teacher), None, PACK, provenance(split(IDS[:1], "b")))
@@ -173,7 +173,7 @@ def test_a_teacher_that_does_not_say_its_split_is_refused(teacher: Path, tmp_pat
     run = changed(teacher, tmp_path / "run")
     (run / "split.json").unlink()
     check_teachers(student(run), None, PACK, provenance(OWN))
-    with pytest.raises(RunError, match="so it may know the student's test images; train it anew"):
+    with pytest.raises(RunError, match="so it may know this training's test images; train it anew"):
         check_teachers(student(run), None, PACK, provenance(split(IDS[:1], "b")))
 
 
@@ -184,14 +184,14 @@ def test_folds(teacher: Path, tmp_path: Path) -> None:
         (run / "split.json").write_text(json.dumps(folds()))
         runs.append(run)
     check_teachers(student(runs[1]), None, PACK, provenance(folds(), 1))
-    with pytest.raises(RunError, match="with 4 of the student's test images"):
+    with pytest.raises(RunError, match="with 4 of this training's test images"):
         check_teachers(student(*runs), None, PACK, provenance(folds(), 1))
     # A student of all images is tested on none of them.
     check_teachers(student(*runs), None, PACK, provenance(folds()))
     # Whoever was trained on all images knows every test image.
     everything = changed(teacher, tmp_path / "all", split_sha256="f", fold=None)
     (everything / "split.json").write_text(json.dumps(folds()))
-    with pytest.raises(RunError, match="with 4 of the student's test images"):
+    with pytest.raises(RunError, match="with 4 of this training's test images"):
         check_teachers(student(everything), None, PACK, provenance(folds(), 1))
 
 

@@ -130,10 +130,10 @@ def resolved_options(recipe: Recipe, data: Packed) -> dict[str, Any]:
     return {key: value for key, value in fitting.items() if key in known} | recipe.network_options
 
 
-def data_sha256(data: Packed, subsets: Subsets, teachers: Sequence[Mapping[str, Any]] = ()) -> str:
-    """What names a training's data: images, masks, size, who is in which subset, and teachers.
+def data_sha256(data: Packed, subsets: Subsets, runs: Sequence[Mapping[str, Any]] = ()) -> str:
+    """What names a training's data: images, masks, size, who is in which subset, and runs.
 
-    `teachers` is what `describe_teachers` says.
+    `runs` are those that it learns from, as `fit` describes them.
     """
     content: dict[str, Any] = {
         "images": data.images_sha256,
@@ -141,4 +141,4 @@ def data_sha256(data: Packed, subsets: Subsets, teachers: Sequence[Mapping[str, 
         "labels": list(data.labels),
         **{name: list(subsets[name]) for name in SUBSETS},
     }
-    return sha256_json(content | ({"teachers": list(teachers)} if teachers else {}))
+    return sha256_json(content | ({"teachers": list(runs)} if runs else {}))

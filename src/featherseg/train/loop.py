@@ -38,6 +38,7 @@ from featherseg.train.distributed import (
 from featherseg.train.events import event_log
 from featherseg.train.files import BEST
 from featherseg.train.folder import check_folder, held, write_log
+from featherseg.train.initial import check_initial, describe_initial
 from featherseg.train.inputs import check_inputs, data_sha256, of_classes
 from featherseg.train.loader import in_order
 from featherseg.train.objective import Batch
@@ -84,6 +85,7 @@ def fit(
     subsets = of_classes(recipe, data, subsets)
     check_inputs(recipe, data, subsets)
     check_teachers(recipe, teachers, data, given)
+    check_initial(recipe, data, given)
     check_folder(out, recipe, resume)
     # Only the first of several processes writes.
     events = event_log(out) if tensorboard and is_first() else nullcontext(lambda _: None)
@@ -93,10 +95,12 @@ def fit(
         training = prepare(
             recipe, parts, out, teachers, tell=progress or (lambda _: None), record=record
         )
-        fresh = Progress(recipe_sha256(recipe), data_sha256(data, subsets, known))
+        initial = describe_initial(recipe)
+        begun = [{"initial_weights": initial}] if recipe.initial_weights else []
+        fresh = Progress(recipe_sha256(recipe), data_sha256(data, subsets, [*known, *begun]))
         done = _train(training, _resumed(training, fresh))
         if is_first():
-            _finish(training, parts, done, given, known)
+            _finish(training, parts, done, {**given, "initial_weights": initial}, known)
         training.fabric.barrier()
     return out
 

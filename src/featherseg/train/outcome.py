@@ -16,7 +16,6 @@ from featherseg import __version__
 from featherseg.datasets.pack import Packed
 from featherseg.likeness import image_statistics, reference_statistics
 from featherseg.networks.presence import with_presence
-from featherseg.networks.pretrained import describe_weights
 from featherseg.operating_point import choose_operating_point
 from featherseg.postprocess import OperatingPoint
 from featherseg.preprocess import Preprocessing, normalize
@@ -48,7 +47,8 @@ def write_outcome(
 ) -> None:
     """Choose the operating point on the validation images and write everything of the run.
 
-    `network` holds the best weights and computes in the precision of the training. Without
+    `network` holds the best weights and computes in the precision of the training. `provenance`
+    is that of `fit`, and says in `initial_weights` what the training began with. Without
     validation images `provenance` says the `operating_point`, `operating_point_chosen_on` and
     the `operating_point_dice` that it had there, and export compares training images.
     """
@@ -56,14 +56,14 @@ def write_outcome(
     expected = Preprocessing(recipe.input_size, recipe.in_channels)
     options = resolved_options(recipe, train)
     # Its weights replace those it began with: whoever builds it again needs no fetching.
-    pretrained = options.pop("pretrained", False)
+    options.pop("pretrained", None)
     chosen = _chosen_point(recipe, network, validation, provenance)
     write_text(out / CURVES_FILE, curves_svg(done.history))
     write_bytes(out / CHECK_FILE, _check_images(validation if validation.ids else train))
     content = {
         "schema": SCHEMA,
         "network": {"name": recipe.network, "options": options},
-        "initial_weights": describe_weights(pretrained),
+        "initial_weights": provenance["initial_weights"],
         "preprocessing": asdict(expected),
         "labels": list(train.labels),
         "layout": train.layout,

@@ -63,9 +63,10 @@ class Recipe:
     others every epoch. ``classes`` limits training and validation to images of these classes,
     () to none. ``label_smoothing`` is the share of the target that is even over the labels.
     ``presence_weight`` is that of the presence head's loss beside the others, for networks that
-    have one. ``clip_norm`` bounds the gradient's norm, ``ema`` is the decay of a moving average
-    of the weights, which then is what is validated and kept. ``compile`` hands the step's forward
-    and backward pass to `torch.compile`.
+    have one. ``initial_weights`` is the folder of a finished run of the same network whose best
+    weights the training begins with. ``clip_norm`` bounds the gradient's norm, ``ema`` is the
+    decay of a moving average of the weights, which then is what is validated and kept.
+    ``compile`` hands the step's forward and backward pass to `torch.compile`.
     """
 
     __pydantic_config__ = CLOSED
@@ -83,6 +84,7 @@ class Recipe:
     select: Literal["validation_loss", "validation_dice", "last_epoch"] = "validation_loss"
     in_channels: Literal[1, 3] = 3
     network_options: dict[str, Any] = field(default_factory=dict)
+    initial_weights: str | None = None
     augment: Augment = field(default_factory=Augment)
     sampling: Literal["all", "periodic_under_sampling"] = "all"
     classes: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
@@ -97,7 +99,7 @@ class Recipe:
 
 _RECIPE = TypeAdapter(Recipe)
 # Keys that recipes did not have at first, and the values that change nothing.
-_LATER = {"presence_weight": 0.0, "compile": False}
+_LATER = {"presence_weight": 0.0, "compile": False, "initial_weights": None}
 
 
 def load_recipe(name_or_path: str | Path, settings: Sequence[str] = ()) -> Recipe:

@@ -98,7 +98,7 @@ def check_runs(name: str, folders: Sequence[Path], student: Student) -> None:
         content = read_run(folder)
         _check_fit(content, student, where)
         if content.get("images_sha256") == student.images_sha256:
-            _check_unseen(folder, content, student.provenance, where)
+            check_unseen(folder, content, student.provenance, where)
 
 
 def load_teachers(
@@ -143,10 +143,14 @@ def _check_fit(content: Mapping[str, Any], student: Student, where: str) -> None
         )
 
 
-def _check_unseen(
+def check_unseen(
     folder: Path, content: Mapping[str, Any], provenance: Mapping[str, Any], where: str
 ) -> None:
-    """RunError where a teacher knows images that the student is tested on."""
+    """RunError where a run knows images that a new one is tested on.
+
+    `content` is its run.json, of the same images; `provenance` is the new run's, as `fit` takes
+    it; `where` stands in the message.
+    """
     known = (content.get("split_sha256", ""), content.get("fold"))
     if known == (provenance.get("split_sha256", ""), provenance.get("fold")):
         return
@@ -157,15 +161,15 @@ def _check_unseen(
     if not path.is_file():
         raise RunError(
             f"{where}: it was trained with another split of these images and keeps no "
-            f"{SPLIT_FILE} to say which, so it may know the student's test images; train it anew"
+            f"{SPLIT_FILE} to say which, so it may know this training's test images; train it anew"
         )
     seen = _cases(load_json(path), ("train", "validation"), content.get("fold"))
     shared = sorted(seen & tested)
     if shared:
         raise RunError(
-            f"{where}: it was trained with {len(shared)} of the student's test images "
-            f"({named(shared)}), which would leak into the scores; train it with the student's "
-            "split and fold"
+            f"{where}: it was trained with {len(shared)} of this training's test images "
+            f"({named(shared)}), which would leak into the scores; train it with this "
+            "training's split and fold"
         )
 
 

@@ -17,6 +17,7 @@ from featherseg.errors import RecipeError
 from featherseg.networks import build_network
 from featherseg.train.average import averaged
 from featherseg.train.distributed import start_fabric
+from featherseg.train.initial import load_initial
 from featherseg.train.inputs import resolved_options
 from featherseg.train.loader import Samples, to_samples
 from featherseg.train.objective import Batch, Objective, make_objective
@@ -108,6 +109,7 @@ def prepare(
     device = pick_device()
     seed_network(recipe.seed, step=0)
     network = build_network(recipe.network, **resolved_options(recipe, parts["train"]))
+    load_initial(recipe, network)
     fabric = start_fabric(
         device, pick_precision(recipe.precision, device, network, recipe.input_size)
     )
