@@ -1,30 +1,32 @@
 """Train FeatherNet-S and four networks of the papers on BUSI with its normal images, and compare.
 
 All learn by the recipe `feathernet_s` on the same duplicate-safe split; only FeatherNet has a
-presence head, and so a weight for it. It learns twice: from the masks alone, and from masks and
-three of the others, trained on the same seed or fold, whose mean is its teacher. And twice more for
-three times as many epochs, which take it about the time that `simplified_unet` takes for its own.
-What is finished is skipped, what was interrupted goes on:
+presence head, and so a weight for it. It is trained in several ways, see `FEATHERNETS`: from the
+masks alone; with three of the others, trained on the same seed or fold, whose mean is its
+teacher; from weights that simulated images gave it. And each way once more for three times as
+many epochs, which take it about the time that `simplified_unet` takes for its own. What is
+finished is skipped, what was interrupted goes on:
 
     python results/feathernet_comparison.py BUSI --work runs/feathernet                # small
     python results/feathernet_comparison.py BUSI --work runs/feathernet --scale full   # for a GPU
 
 With --part seed_0 or --part alnet/fold_2 only that part is run, so that several processes can
-share the work.
+share the work; --part simulated makes the simulated images and the weights they give.
 Without a folder, the pages are made again from the committed tables of cases.
 """
 
 import argparse
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
+
+from feathernet_versus import ABOUT_FILE, SCREENING_FILE, compare, read_scored
 
 from featherseg.case_table import Row, read_cases_csv, write_cases_csv
 from featherseg.datasets import Dataset, load_dataset
+from featherseg.datasets.phantom import CATALOG, write_phantom
 from featherseg.duplicates import find_duplicates
 from featherseg.evaluation import evaluate
 from featherseg.grid import Job, is_done, run_folder, run_grid
@@ -32,8 +34,7 @@ from featherseg.grid.job import packed_once
 from featherseg.operating_point import choose_operating_point, choose_screening_point
 from featherseg.report.scores import CASES_FILE
 from featherseg.splits import Split, grouped, load_split, make_split, save_split, subset
-from featherseg.stats import mean_interval, wilson
-from featherseg.stats.paired import holm, mcnemar_p, permutation_p
+from featherseg.stats import wilson
 from featherseg.storage import write_json, write_text
 from featherseg.summary.table import CORE_METRICS
 from featherseg.train.outcome import predict
@@ -43,29 +44,43 @@ from featherseg.train.show import Show
 
 OUT = Path(__file__).resolve().parent / "feathernet"
 LAYOUT = "busi"
-PLAIN = "feathernet_s"
-# Learns from networks of the papers, beside the masks.
-OURS = f"{PLAIN}_taught"
-TEACHERS = ("simplified_unet", "alnet", "laednet_s")
-# The same two, each as often as `LONGER` says.
-PLAIN_LONG, OURS_LONG = f"{PLAIN}_long", f"{OURS}_long"
+RECIPE = "feathernet_s"
 LONGER = 3
-TAUGHT, LONG = (OURS, OURS_LONG), (PLAIN_LONG, OURS_LONG)
-FEATHERNETS = (OURS, PLAIN, OURS_LONG, PLAIN_LONG)
-# In the order of training; the last takes longest, and nobody waits for it.
-NETWORKS = (*TEACHERS, PLAIN, OURS, *LONG, "lighter_unet_16")
-_OTHERS = tuple(name for name in NETWORKS if name not in FEATHERNETS)
-_TEACHER = "papers"
-SCREENING_FILE, ABOUT_FILE = "screening.csv", "about.json"
-# What the interval of the paired difference in Dice may not fall below.
-MARGIN = -0.005
+TEACHERS = ("simplified_unet", "alnet", "laednet_s")
+_TEACHER, _SIMULATED = "papers", "simulated"
 SPLIT_SEED = 1
 SHOW = Show(print)
 
 
 @dataclass(frozen=True)
+class Way:
+    """How FeatherNet is trained: how many times the epochs of the others, and from what."""
+
+    epochs: int = 1
+    is_taught: bool = False
+    is_pretrained: bool = False
+
+
+FEATHERNETS = {
+    RECIPE: Way(),
+    f"{RECIPE}_taught": Way(is_taught=True),
+    f"{RECIPE}_pretrained": Way(is_pretrained=True),
+    f"{RECIPE}_long": Way(LONGER),
+    f"{RECIPE}_taught_long": Way(LONGER, is_taught=True),
+    f"{RECIPE}_pretrained_long": Way(LONGER, is_pretrained=True),
+}
+OTHERS = (*TEACHERS, "lighter_unet_16")
+# In the order of training; the last takes longest, and nobody waits for it.
+NETWORKS = (*TEACHERS, *FEATHERNETS, "lighter_unet_16")
+_ROWS = (*FEATHERNETS, *OTHERS)
+
+
+@dataclass(frozen=True)
 class Scale:
-    """How large the comparison is: `folds`, or None for one split in 7 : 1 : 2."""
+    """How large the comparison is: `folds`, or None for one split in 7 : 1 : 2.
+
+    `simulated` images are shown `simulated_epochs` times for the weights to begin with.
+    """
 
     name: str
     settings: tuple[str, ...]
@@ -73,6 +88,8 @@ class Scale:
     folds: int | None
     seeds: tuple[int, ...]
     about: str
+    simulated: int = 4000
+    simulated_epochs: int = 6
 
 
 SCALES = {
@@ -85,23 +102,22 @@ SCALES = {
         "Small: 128x128, 30 epochs, one split in 7 : 1 : 2, three seeds. The full comparison "
         "(256x256, 100 epochs, five folds) has not been run where there is no page full.md.",
     ),
-    "medium": Scale(
-        "medium",
-        (),
-        30,
-        None,
-        (0,),
-        "Medium: 256x256, 30 epochs, one split in 7 : 1 : 2, one seed.",
-    ),
     "full": Scale("full", (), 100, 5, (0,), "256x256, 100 epochs, five folds, one seed."),
 }
 
 
-def named_recipe(name: str, seed: int, scale: Scale, teachers: Sequence[str] = ()) -> Recipe:
-    """The one recipe, for a network of `NETWORKS`; `teachers` are the jobs that teach it."""
-    epochs = scale.epochs * (LONGER if name in LONG else 1)
-    settings = [f"seed={seed}", *scale.settings, f"epochs={epochs}"]
-    if name in TAUGHT:
+def named_recipe(
+    name: str, seed: int, scale: Scale, teachers: Sequence[str] = (), simulated: str = ""
+) -> Recipe:
+    """The one recipe, for a network or a way of `FEATHERNETS`.
+
+    `teachers` are the jobs that teach it, `simulated` the run that simulated images made.
+    """
+    way = FEATHERNETS.get(name, Way())
+    settings = [f"seed={seed}", *scale.settings, f"epochs={way.epochs * scale.epochs}"]
+    if name not in FEATHERNETS:
+        settings += [f"network={name}", "presence_weight=0"]
+    if way.is_taught:
         # Predictions on plain images are made once and warped with the masks.
         taught = {
             "teachers": [{"name": _TEACHER, "runs": list(teachers)}],
@@ -110,30 +126,58 @@ def named_recipe(name: str, seed: int, scale: Scale, teachers: Sequence[str] = (
             "view": "original",
         }
         settings.append(f"distill={json.dumps(taught)}")
-    elif name not in FEATHERNETS:
-        settings += [f"network={name}", "presence_weight=0"]
-    return load_recipe(PLAIN, settings)
+    if way.is_pretrained:
+        settings.append(f"initial_weights={simulated}")
+    return load_recipe(RECIPE, settings)
 
 
 def make_jobs(dataset: Dataset, work: Path, scale: Scale) -> dict[str, Job]:
-    """Every training by the folder of its results: seeds and folds in turn, teachers first."""
+    """Every training by the folder of its results: simulated images, then seeds or folds in turn.
+
+    Within one of these teachers come first.
+    """
     path = work / f"split-{scale.name}.json"
     if not path.is_file():
         parts: dict[str, Any] = {"folds": scale.folds}
         if scale.folds is None:
             parts = {"fractions": (0.7, 0.1, 0.2)}
         save_split(make_split(dataset, find_duplicates(dataset), seed=SPLIT_SEED, **parts), path)
-    jobs = {}
+    first = simulated_job(work, scale)
+    jobs = {first.name: first}
+    begin = str(run_folder(work, first.name))
     for seed in scale.seeds:
         for fold in range(scale.folds) if scale.folds else (None,):
             part = f"seed_{seed}" if fold is None else f"fold_{fold}"
             taught_by = tuple(f"{scale.name}/{network}/{part}" for network in TEACHERS)
             for network in NETWORKS:
                 name = f"{scale.name}/{network}/{part}"
-                recipe = named_recipe(network, seed, scale, taught_by)
-                teachers = {_TEACHER: taught_by} if network in TAUGHT else {}
+                recipe = named_recipe(network, seed, scale, taught_by, begin)
+                teachers = {_TEACHER: taught_by} if recipe.distill else {}
                 jobs[name] = Job(name, recipe, dataset.root, LAYOUT, path, fold, teachers)
     return jobs
+
+
+def simulated_job(work: Path, scale: Scale) -> Job:
+    """FeatherNet on simulated images, which are made unless they stand there."""
+    settings = (*scale.settings, f"epochs={scale.simulated_epochs}", "seed=9")
+    recipe = load_recipe(RECIPE, settings)
+    data, path = work / f"phantoms-{scale.name}", work / f"split-phantoms-{scale.name}.json"
+    if not (data / CATALOG).is_file():
+        write_phantom(
+            data,
+            scale.simulated,
+            seed=7,
+            size=recipe.input_size,
+            marks=0.3,
+            progress=lambda cases: SHOW.track(cases, "simulating"),
+        )
+    if not path.is_file():
+        dataset = load_dataset(data, "phantom")
+        parts = make_split(
+            dataset, find_duplicates(dataset), seed=SPLIT_SEED, fractions=(0.94, 0.05, 0.01)
+        )
+        save_split(parts, path)
+    return Job(f"{scale.name}/{_SIMULATED}", recipe, data, "phantom", path)
 
 
 def run(data: Path, work: Path, scale: Scale, parts: Sequence[str] = ()) -> None:
@@ -145,7 +189,7 @@ def run(data: Path, work: Path, scale: Scale, parts: Sequence[str] = ()) -> None
         jobs = {name: job for name, job in jobs.items() if name.endswith(tuple(parts))}
     failures = run_grid(list(jobs.values()), work, SHOW)
     for name, job in jobs.items():
-        if is_done(job, work) and not (OUT / name / ABOUT_FILE).is_file():
+        if job.layout == LAYOUT and is_done(job, work) and not (OUT / name / ABOUT_FILE).is_file():
             print(f"scoring {name} as a screener")
             keep(job, dataset, work)
     if failures:
@@ -179,181 +223,80 @@ def screen(
     return rows, {"split_sha256": split.sha256, "screening": asdict(chosen)}
 
 
-@dataclass(frozen=True)
-class Scored:
-    """One network's answers, over all its seeds or folds, of which there are ``trainings``.
-
-    ``dice`` and ``groups`` are of the images with a lesion, Dice the mean over the seeds;
-    ``seen`` and ``alarms`` say of each image with and without a lesion in which share of the
-    seeds something was found at the screening point.
-    """
-
-    dice: Mapping[str, float]
-    groups: Mapping[str, str]
-    seen: Mapping[str, float]
-    alarms: Mapping[str, float]
-    trainings: int
-
-
-def read_scored(folder: Path) -> Scored | None:
-    """What `keep` wrote for a network; None where nothing was run."""
-    parts = sorted(path.parent for path in folder.glob(f"*/{ABOUT_FILE}"))
-    if not parts:
-        return None
-    dice: dict[str, list[float]] = defaultdict(list)
-    found: dict[bool, dict[str, list[float]]] = {True: defaultdict(list), False: defaultdict(list)}
-    groups = {}
-    for part in parts:
-        for case, scores, group in _cases(part / CASES_FILE):
-            if scores["area_true"]:
-                dice[case].append(scores["dice"])
-                groups[case] = group
-        for case, scores, _ in _cases(part / SCREENING_FILE):
-            found[scores["area_true"] > 0][case].append(float(scores["area_found"] > 0))
-    return Scored(_means(dice), groups, _means(found[True]), _means(found[False]), len(parts))
-
-
-def _cases(path: Path) -> list[tuple[str, dict[str, float], str]]:
-    values: dict[str, dict[str, float]] = defaultdict(dict)
-    groups = {}
-    for row in read_cases_csv(path):
-        groups[row.case] = row.group
-        if row.value is not None:
-            values[row.case][row.metric] = row.value
-    return [(case, scores, groups[case]) for case, scores in values.items()]
-
-
-def _means(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    return {case: fmean(each) for case, each in values.items()}
-
-
-def compare(scored: Mapping[str, Scored], ours_name: str = OURS) -> dict[str, Any]:
-    """Every network beside `ours_name`, which must be among them, on the images that it scored."""
-    ours = scored[ours_name]
-    others = {name: each for name, each in scored.items() if name != ours_name}
-    accuracy = {name: _accuracy(ours, each) for name, each in others.items()}
-    alarms = {name: _alarms(ours, each) for name, each in others.items()}
-    for versus in (accuracy, alarms):
-        adjusted = holm([each["p"] for each in versus.values()])
-        for each, p in zip(versus.values(), adjusted, strict=True):
-            each["p_holm"] = p
-    return {
-        name: {
-            "trainings": each.trainings,
-            "lesions": len(each.dice),
-            "dice_lesion": fmean(each.dice.values()),
-            "normals": len(each.alarms),
-            "sensitivity": fmean(each.seen.values()),
-            "false_alarms": fmean(each.alarms.values()),
-            "dice_versus": accuracy.get(name),
-            "alarms_versus": alarms.get(name),
-        }
-        for name, each in scored.items()
-    }
-
-
-def _accuracy(ours: Scored, other: Scored) -> dict[str, Any]:
-    """FeatherNet's Dice less another's, image by image; groups of images are drawn whole."""
-    if ours.dice.keys() != other.dice.keys():
-        raise SystemExit("the networks were scored on different images; finish the comparison")
-    differences = [ours.dice[case] - other.dice[case] for case in ours.dice]
-    groups = [ours.groups[case] for case in ours.dice]
-    interval = mean_interval(differences, 0, groups=groups)
-    low, high = (interval.low, interval.high) if interval else (None, None)
-    return {
-        "difference": fmean(differences),
-        "low": low,
-        "high": high,
-        "p": permutation_p(differences, groups=groups),
-        "is_not_below_margin": low is not None and low >= MARGIN,
-    }
-
-
-def _alarms(ours: Scored, other: Scored) -> dict[str, Any]:
-    """False alarms on the same normal images, each judged by most of its seeds."""
-    raised, theirs = (
-        {case for case, share in each.alarms.items() if share > 0.5} for each in (ours, other)
-    )
-    gained, lost = len(theirs - raised), len(raised - theirs)
-    return {
-        "only_theirs": gained,
-        "only_ours": lost,
-        "p": mcnemar_p(gained, lost) if ours.alarms else None,
-    }
-
-
-def page(compared: Mapping[str, Mapping[str, Any]], scale: Scale) -> str:
-    """The comparison as Markdown: `compare`'s answers by what the others stand beside."""
+def page(compared: Mapping[str, Any], scale: Scale) -> str:
+    """The comparison as Markdown; networks that were not run are named."""
+    networks, versus = compared["networks"], compared["versus"]
+    teachers = ", ".join(f"`{name}`" for name in TEACHERS)
+    columns = "".join(f" less `{name}` (p) |" for name in OTHERS)
+    alarm_columns = "".join(f" beside `{name}` (p) |" for name in OTHERS)
     lines = [
         f"# FeatherNet-S beside four networks on BUSI, {scale.name}",
         "",
         scale.about,
         "Made by `python results/feathernet_comparison.py`. Normal images are part of training,",
         "validation and test; Dice is that of the images with a lesion, the mean over the seeds.",
-        f"`{OURS}` learned from the masks and from the mean of "
-        f"{', '.join(f'`{name}`' for name in TEACHERS)}.",
+        "Differences have their 95 % interval, p values Holm's correction for the others of a row;",
+        "**bold** where the interval does not fall below -0.005.",
         "",
-        "False alarms are those at the point that the validation images choose for the fewest of",
-        "them at a sensitivity of at least 0.95 there. An image counts once for McNemar's test, by",
-        "what most of its seeds say.",
+        f"`_taught`: by the masks and by the mean of {teachers}.",
+        f"`_pretrained`: begun with {scale.simulated_epochs} epochs of {scale.simulated} simulated "
+        "images.",
+        f"`_long`: {LONGER} times as many epochs as all others.",
+        "",
+        f"| network | epochs | trainings | lesions | Dice |{columns}",
+        f"|---|---:|---:|---:|---:|{'---|' * len(OTHERS)}",
+        *(_accuracy_row(name, networks, versus.get(name, {}), scale) for name in _ROWS),
+        "",
+        "At the point that the validation images choose for the fewest false alarms at a",
+        "sensitivity of at least 0.95 there. The last columns count the normal images on which",
+        "only the other raises a false alarm, and only FeatherNet does, by what most of the seeds",
+        "say; McNemar's test.",
+        "",
+        f"| network | sensitivity | normal images | false alarms |{alarm_columns}",
+        f"|---|---:|---:|---|{'---|' * len(OTHERS)}",
+        *(_alarms_row(name, networks, versus.get(name, {})) for name in _ROWS),
     ]
-    same, longer = "The same number of epochs", f"FeatherNet for {LONGER} times as many epochs"
-    for ours, title in ((OURS, same), (OURS_LONG, longer)):
-        lines += ["", f"## {title}", "", *_tables(compared.get(ours, {}), ours)]
     return "\n".join(lines) + "\n"
 
 
-def _beside(ours: str) -> tuple[str, ...]:
-    """The rows of the tables of `ours`, with itself; they all are tested beside it."""
-    return (ours, PLAIN_LONG if ours in LONG else PLAIN, *_OTHERS)
+def _accuracy_row(
+    name: str, networks: Mapping[str, Any], versus: Mapping[str, Any], scale: Scale
+) -> str:
+    epochs = scale.epochs * FEATHERNETS.get(name, Way()).epochs
+    cells = [f"`{name}`", str(epochs), "not run", "", ""]
+    if name in networks:
+        each = networks[name]
+        figures = (str(each["trainings"]), str(each["lesions"]), f"{each['dice_lesion']:.3f}")
+        cells = [*cells[:2], *figures]
+    return f"| {' | '.join([*cells, *(_difference(versus.get(other)) for other in OTHERS)])} |"
 
 
-def _tables(compared: Mapping[str, Any], ours: str) -> list[str]:
-    """Accuracy and false alarms beside `ours`; networks that were not run are named."""
-    rows = _beside(ours)
-    return [
-        f"| network | trainings | lesions | Dice | `{ours}` less this | p (Holm) "
-        "| not below -0.005 |",
-        "|---|---:|---:|---:|---|---:|---|",
-        *(_accuracy_row(name, compared.get(name)) for name in rows),
-        "",
-        "| network | sensitivity | normal images | false alarms | only this one's "
-        f"| only `{ours}`'s | p (Holm) |",
-        "|---|---:|---:|---|---:|---:|---:|",
-        *(_alarms_row(name, compared.get(name)) for name in rows),
-    ]
-
-
-def _accuracy_row(name: str, each: Mapping[str, Any] | None) -> str:
-    if each is None:
-        return f"| `{name}` | not run | | | | | |"
-    versus = each["dice_versus"]
-    counts = [str(each["trainings"]), str(each["lesions"])]
-    cells = [f"`{name}`", *counts, f"{each['dice_lesion']:.3f}"]
+def _difference(versus: Mapping[str, Any] | None) -> str:
     if versus is None:
-        return f"| {' | '.join([*cells, '', '', ''])} |"
-    low, high = versus["low"], versus["high"]
+        return ""
+    dice = versus["dice"]
+    low, high = dice["low"], dice["high"]
     around = "" if low is None else f" ({low:+.3f} to {high:+.3f})"
-    holds = "yes" if versus["is_not_below_margin"] else "no"
-    cells += [f"{versus['difference']:+.3f}{around}", _p(versus["p_holm"]), holds]
-    return f"| {' | '.join(cells)} |"
+    value = f"{dice['difference']:+.3f}{around}"
+    return f"{f'**{value}**' if dice['is_not_below_margin'] else value}, {_p(dice['p_holm'])}"
 
 
-def _alarms_row(name: str, each: Mapping[str, Any] | None) -> str:
-    if each is None:
-        return f"| `{name}` | not run | | | | | |"
-    versus, count = each["alarms_versus"], each["normals"]
-    low, high = wilson(round(each["false_alarms"] * count), count)
-    cells = [
-        f"`{name}`",
-        f"{each['sensitivity']:.3f}",
-        str(count),
-        f"{each['false_alarms']:.3f} ({low:.3f} to {high:.3f})",
-    ]
-    more = ["", "", ""]
-    if versus is not None:
-        more = [str(versus["only_theirs"]), str(versus["only_ours"]), _p(versus["p_holm"])]
-    return f"| {' | '.join([*cells, *more])} |"
+def _alarms_row(name: str, networks: Mapping[str, Any], versus: Mapping[str, Any]) -> str:
+    cells = [f"`{name}`", "not run", "", ""]
+    if name in networks:
+        each = networks[name]
+        count = each["normals"]
+        low, high = wilson(round(each["false_alarms"] * count), count)
+        found = f"{each['false_alarms']:.3f} ({low:.3f} to {high:.3f})"
+        cells = [cells[0], f"{each['sensitivity']:.3f}", str(count), found]
+    return f"| {' | '.join([*cells, *(_alone(versus.get(other)) for other in OTHERS)])} |"
+
+
+def _alone(versus: Mapping[str, Any] | None) -> str:
+    if versus is None:
+        return ""
+    alarms = versus["alarms"]
+    return f"{alarms['only_theirs']} : {alarms['only_ours']}, {_p(alarms['p_holm'])}"
 
 
 def _p(value: float | None) -> str:
@@ -363,16 +306,13 @@ def _p(value: float | None) -> str:
 
 
 def write_pages() -> None:
-    """SCALE.md and SCALE.json of every scale in which a taught FeatherNet was run."""
+    """SCALE.md and SCALE.json of every scale in which a FeatherNet was run."""
     for scale in SCALES.values():
         read = {name: read_scored(OUT / scale.name / name) for name in NETWORKS}
-        scored = {name: each for name, each in read.items() if each is not None}
-        compared = {
-            ours: compare({name: scored[name] for name in _beside(ours) if name in scored}, ours)
-            for ours in TAUGHT
-            if ours in scored
-        }
-        if compared:
+        compared = compare(
+            {name: each for name, each in read.items() if each is not None}, FEATHERNETS
+        )
+        if compared["versus"]:
             write_json(OUT / f"{scale.name}.json", compared)
             write_text(OUT / f"{scale.name}.md", page(compared, scale))
 

@@ -4,9 +4,11 @@ import importlib.util
 import json
 import re
 import shlex
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import pytest
 import typer
@@ -54,12 +56,13 @@ def test_every_command_in_the_readme_exists_with_its_options(line: str) -> None:
 
 
 def script(path: str) -> ModuleType:
-    """A script of the repository, as a module."""
+    """A script of the repository, as a module; it finds those beside it, as when it is run."""
     spec = importlib.util.spec_from_file_location(Path(path).stem, REPOSITORY / path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with mock.patch.object(sys, "path", [str((REPOSITORY / path).parent), *sys.path]):
+        spec.loader.exec_module(module)
     return module
 
 
