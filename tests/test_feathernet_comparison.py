@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from featherseg.case_table import Row, write_cases_csv
 from featherseg.datasets import load_dataset
 from featherseg.stats.paired import holm, mcnemar_p
+from tests.conftest import REPOSITORY
 from tests.test_documents import script
 
 
@@ -169,6 +171,16 @@ def test_a_part_is_taught_by_its_own_networks(
     begun = jobs["full/feathernet_s_pretrained/fold_3"].recipe.initial_weights
     assert begun == str(tmp_path / order[0] / "run")
     assert jobs[order[0]].layout == "phantom"
+
+
+def test_the_committed_pages_are_those_of_the_committed_cases(
+    made: ModuleType, tmp_path: Path
+) -> None:
+    committed = REPOSITORY / "results" / "feathernet"
+    shutil.copytree(committed, made.OUT, ignore=shutil.ignore_patterns("small.md", "small.json"))
+    made.write_pages()
+    for name in ("small.md", "small.json"):
+        assert (made.OUT / name).read_text() == (committed / name).read_text(), name
 
 
 def release(root: Path, count: int) -> Path:

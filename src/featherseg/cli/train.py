@@ -73,6 +73,9 @@ def train(
 
     featherseg train auto --data DIR --layout folder --split split.json --out runs/auto
 
+    featherseg train simplified_unet --data DIR --layout folder --split split.json --out runs/mine
+    --set initial_weights=runs/first
+
     featherseg train lighter_unet --data DIR --split split.json --out runs/decay
     --sweep weight_decay=1e-2,1e-3,1e-4,1e-5,0
     """
