@@ -7,8 +7,8 @@ teacher; from weights that simulated images gave it. And each way once more for 
 many epochs, which take it about the time that `simplified_unet` takes for its own. What is
 finished is skipped, what was interrupted goes on:
 
-    python results/feathernet_comparison.py BUSI --work runs/feathernet                # small
-    python results/feathernet_comparison.py BUSI --work runs/feathernet --scale full   # for a GPU
+    python results/feathernet_comparison.py BUSI                # small
+    python results/feathernet_comparison.py BUSI --scale full   # for a GPU
 
 With --part seed_0 or --part alnet/fold_2 only that part is run, so that several processes can
 share the work; --part simulated makes the simulated images and the weights they give.
@@ -102,6 +102,14 @@ SCALES = {
         "Small: 128x128, 30 epochs, one split in 7 : 1 : 2, three seeds. The full comparison "
         "(256x256, 100 epochs, five folds) has not been run where there is no page full.md.",
     ),
+    "medium": Scale(
+        "medium",
+        (),
+        30,
+        None,
+        (0,),
+        "Medium: 256x256, 30 epochs, one split in 7 : 1 : 2, one seed.",
+    ),
     "full": Scale("full", (), 100, 5, (0,), "256x256, 100 epochs, five folds, one seed."),
 }
 
@@ -158,26 +166,28 @@ def make_jobs(dataset: Dataset, work: Path, scale: Scale) -> dict[str, Job]:
 
 
 def simulated_job(work: Path, scale: Scale) -> Job:
-    """FeatherNet on simulated images, which are made unless they stand there."""
+    """FeatherNet on the images that `simulate` makes."""
     settings = (*scale.settings, f"epochs={scale.simulated_epochs}", "seed=9")
+    data, split = work / f"phantoms-{scale.name}", work / f"split-phantoms-{scale.name}.json"
     recipe = load_recipe(RECIPE, settings)
-    data, path = work / f"phantoms-{scale.name}", work / f"split-phantoms-{scale.name}.json"
-    if not (data / CATALOG).is_file():
+    return Job(f"{scale.name}/{_SIMULATED}", recipe, data, "phantom", split)
+
+
+def simulate(job: Job, count: int) -> None:
+    """Make the images and the split of `simulated_job`, unless they stand there."""
+    if not (job.data / CATALOG).is_file():
         write_phantom(
-            data,
-            scale.simulated,
+            job.data,
+            count,
             seed=7,
-            size=recipe.input_size,
+            size=job.recipe.input_size,
             marks=0.3,
             progress=lambda cases: SHOW.track(cases, "simulating"),
         )
-    if not path.is_file():
-        dataset = load_dataset(data, "phantom")
-        parts = make_split(
-            dataset, find_duplicates(dataset), seed=SPLIT_SEED, fractions=(0.94, 0.05, 0.01)
-        )
-        save_split(parts, path)
-    return Job(f"{scale.name}/{_SIMULATED}", recipe, data, "phantom", path)
+    if not job.split.is_file():
+        dataset, fractions = load_dataset(job.data, job.layout), (0.94, 0.05, 0.01)
+        found = find_duplicates(dataset)
+        save_split(make_split(dataset, found, seed=SPLIT_SEED, fractions=fractions), job.split)
 
 
 def run(data: Path, work: Path, scale: Scale, parts: Sequence[str] = ()) -> None:
@@ -187,6 +197,9 @@ def run(data: Path, work: Path, scale: Scale, parts: Sequence[str] = ()) -> None
     jobs = make_jobs(dataset, work, scale)
     if parts:
         jobs = {name: job for name, job in jobs.items() if name.endswith(tuple(parts))}
+    first = jobs.get(f"{scale.name}/{_SIMULATED}")
+    if first is not None and not is_done(first, work):
+        simulate(first, scale.simulated)
     failures = run_grid(list(jobs.values()), work, SHOW)
     for name, job in jobs.items():
         if job.layout == LAYOUT and is_done(job, work) and not (OUT / name / ABOUT_FILE).is_file():
