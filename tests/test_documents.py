@@ -123,6 +123,12 @@ def test_the_benchmark_table_is_that_of_the_committed_outputs() -> None:
     assert shows(
         f"{stored('training-avx512')['with_data_times_fixed_batch']:.2f} times", "training-avx512"
     )
+    compiled = stored("training-avx512")["results"]["compiled loop (bf16-mixed)"]
+    assert shows(f"{compiled['times_eager_f32']:.1f} times", "training-avx512")
+    for network in ("simplified_unet", "feathernet_s"):
+        name = f"training-128-{network}-avx512"
+        trained = stored(name)["results"]["loop with data (bf16-mixed)"]["images_per_s"]
+        assert shows(f"{trained:.0f} images/s", name)
     for name in ("pipeline-256-avx512", "pipeline-512-avx512"):
         measured = stored(name)
         rate = measured["frames_per_s"]["2 streams, 3 begun"]["median"]

@@ -102,7 +102,7 @@ _REASONS = {
     "distill": "no teachers",
     "precision": "bf16 on a GPU and on processors where it is faster, else float32",
     "initial_weights": "from scratch; a run of the same network on similar images is a head start",
-    "compile": "takes minutes to begin, and is slower on processors; worth a try on a GPU",
+    "compile": "slow to begin, and slower on a processor; worth a try on a GPU",
 }
 
 
