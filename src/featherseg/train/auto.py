@@ -101,7 +101,7 @@ _REASONS = {
     "ema": "none; 0.99 averages the last hundred steps' weights",
     "distill": "no teachers",
     "precision": "bf16 on a GPU and on processors where it is faster, else float32",
-    "initial_weights": "from scratch; a run of the same network on similar images is a head start",
+    "initial_weights": "from scratch; or a run of the same network to go on from",
     "compile": "slow to begin, and slower on a processor; worth a try on a GPU",
 }
 
