@@ -64,6 +64,14 @@ def test_another_network_is_refused(setting: str, got: str, first: Path, tmp_pat
     assert not (tmp_path / "run").exists()
 
 
+def test_weights_from_two_places_are_refused(first: Path, tmp_path: Path) -> None:
+    """Nothing is fetched that would be overwritten."""
+    made = begin_from(first, "network=laednet_s", "network_options={pretrained: true}")
+    with pytest.raises(RecipeError, match="names other weights to begin with; leave one out"):
+        fit(made, PACK, halves(PACK), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("kind", ["missing", "unfinished"])
 def test_a_run_that_is_not_there_is_refused(kind: str, tmp_path: Path) -> None:
     folder = tmp_path / "other"

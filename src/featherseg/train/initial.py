@@ -32,6 +32,10 @@ def check_initial(recipe: Recipe, data: Packed, provenance: Mapping[str, Any]) -
         return
     folder = Path(recipe.initial_weights)
     where = f"initial_weights ({folder})"
+    if recipe.network_options.get(_PRETRAINED):
+        raise RecipeError(
+            f"{where}: network_options.pretrained names other weights to begin with; leave one out"
+        )
     content = read_run(folder)
     there, here = content["network"], _network(recipe, data)
     if there != here:

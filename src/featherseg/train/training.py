@@ -156,7 +156,7 @@ def _check_compiler(processes: int) -> None:
     if processes > 1:
         raise RecipeError(
             f"compile=true is for one process, not for {processes}: the batch norm that they share "
-            "cannot be compiled; train with --set compile=false"
+            "is not compiled; train with --set compile=false"
         )
     if not any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++")):
         raise RecipeError(
